@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The whole decision as one library: identity, JWT, authorization, limits. The data path asks it
+// for every connection and request at the destination; `policy-sync explain` links the
+// same code, so what it says is what happens.
+// A request passes: CIDR Deny ▶ per-address limit ▶ JWT ▶ authorization ▶ per-claim limit.
+#pragma once
+
+#include "core/policy.h"
+#include "core/ratelimit.h"
+#include "core/snapshot.h"
+
+enum verdict {
+	VERDICT_DENY = 0,	 // 403, or RST
+	VERDICT_ALLOW,
+	VERDICT_UNAUTHENTICATED, // 401
+	VERDICT_LIMITED,	 // 429
+	VERDICT_BROKEN,		 // 500, or RST: a policy is invalid, so its target refuses
+	VERDICT_NEEDS_L7,	 // connection only: a rule has to read the request
+	VERDICT_COUNT
+};
+
+// Why, as a stable word for log and metric.
+enum decide_reason {
+	DECIDE_NONE = 0,
+	DECIDE_NO_POLICY,	  // allowed: nothing covers this port
+	DECIDE_RULE_ALLOW,
+	DECIDE_RULE_DENY,
+	DECIDE_DEFAULT_ALLOW,
+	DECIDE_DEFAULT_DENY,
+	DECIDE_CIDR_DENY,
+	DECIDE_RATE_LIMIT,
+	DECIDE_JWT,		  // decision.jwt says which refusal
+	DECIDE_POLICY_INVALID,
+	DECIDE_UNKNOWN_SOURCE,
+	DECIDE_REASON_COUNT
+};
+
+struct decision {
+	enum verdict verdict;
+	enum decide_reason reason;
+	enum jwt_refusal jwt;
+	struct slice policy;
+	struct slice rule;
+	struct slice target;
+	bool would_deny;
+	struct slice audit_policy;
+	struct slice audit_rule;
+	uint64_t retry_after_ns; // LIMITED
+	uint64_t limit_requests; // of the limit that refused, or the tightest one that applied
+	uint64_t limit_remaining;
+	uint32_t limit_unit_s; // 0: no limit applied
+};
+
+// Verified tokens, so that a token costs one signature check and then a hash: bounded, per worker.
+// An entry never outlives exp, nor the snapshot generation (keys may have gone).
+struct token_cache;
+struct token_cache *token_cache_new(uint32_t entries, uint64_t seed);
+void token_cache_free(struct token_cache *c);
+
+struct decide_context {
+	const struct snapshot *snapshot;
+	struct ratelimit_table *limits; // NULL: limits are not taken (explain)
+	struct token_cache *tokens;	// NULL: no cache
+	struct arena *arena;		// scratch of the request
+	uint64_t now_ns;
+	int64_t now_unix_s;
+};
+
+struct decide_subject {
+	const struct workload *destination;
+	const struct policy *policy; // of destination and port; NULL: none
+};
+
+// L4: at accept or OPEN. NEEDS_L7 where only a request can tell; DENY where nothing that the
+// client may say would help.
+void decide_connection(const struct decide_context *c, const struct decide_subject *s,
+		       const struct policy_input *in, struct decision *out);
+// L7: one request. in->token is ignored: found, verified and used by this function.
+void decide_request(const struct decide_context *c, const struct decide_subject *s,
+		    const struct policy_input *in, struct decision *out);
+
+const char *verdict_name(enum verdict v);
+const char *decide_reason_name(enum decide_reason r);
+// The HTTP status of a refusal; 0 for ALLOW.
+uint16_t decide_status(const struct decision *d);

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The cryptography that is not TLS: digests, signature checks for JWT, random bytes, constant-time
+// comparison. wolfCrypt behind it, no wolfSSL type in front. Thread-safe (no shared state).
+#pragma once
+
+#include "common/snapshot_schema.h"
+#include "common/jwt_alg.h"
+
+void crypto_sha256(struct slice data, uint8_t out[32]);
+enum err must_check crypto_random(void *out, size_t len);
+bool crypto_equal(struct slice a, struct slice b);
+// ERR_SIGNATURE: does not match; ERR_UNSUPPORTED: key and algorithm do not go together, or the
+// key is too weak (RSA < 2048 bits) or malformed. RFC 7518, RFC 8037.
+enum err must_check crypto_verify_jws(enum jwt_alg alg, const struct ss_jwk *key,
+				      struct slice signing_input, struct slice signature);

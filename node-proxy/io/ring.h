@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The kernel's door: io_uring behind a small set of verbs. One ring a worker, used by one thread.
+// tests/sim links another implementation of this header in its place (seeded, hostile).
+//
+// Ownership: an io_op is embedded in the entity that asks; from a verb until its last completion
+// (flags without RING_MORE) the kernel owns the op and every byte it names. armed says so and
+// is kept by the ring alone. user_data is the op's address.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include "common/err.h"
+#include "common/slice.h"
+
+enum io_kind {
+	IO_NONE = 0,
+	IO_ACCEPT,   // multishot: res is a descriptor
+	IO_RECV,     // multishot, or single shot; a buffer comes with res > 0
+	IO_SEND,
+	IO_CONNECT,
+	IO_CLOSE,
+	IO_CANCEL,
+	IO_POLL,     // multishot readiness of an eventfd
+};
+
+struct io_op {
+	enum io_kind kind;
+	bool armed;
+	uint8_t tag; // the owner's own mark: which of its ops this is
+};
+
+enum ring_flags {
+	RING_MORE = 1 << 0,   // multishot goes on: further completions follow
+	RING_BUFFER = 1 << 1, // data is valid (borrowed until the handler returns)
+	RING_NOTIFY = 1 << 2, // zero-copy notification: buffers are free again
+};
+
+struct ring_completion {
+	struct io_op *op;
+	int32_t res; // >= 0, or -errno
+	uint32_t flags;
+	struct slice data; // received bytes; the handler may write in place through (uint8_t *)
+};
+
+struct ring_config {
+	uint32_t entries;	       // submission queue
+	uint32_t completion_entries;
+	uint32_t stream_buffers;       // provided buffers for pods' connections ...
+	uint32_t stream_buffer_bytes;
+	uint32_t tunnel_buffers;       // ... and a ring reserved for tunnels, so that stalled
+	uint32_t tunnel_buffer_bytes;  // readers never starve control frames
+	bool restrict_operations;      // IORING_REGISTER_RESTRICTIONS to the verbs below
+};
+
+enum ring_group { RING_GROUP_STREAM = 0, RING_GROUP_TUNNEL, RING_GROUP_COUNT };
+
+struct ring;
+
+// ERR_UNSUPPORTED with one sentence where the kernel or a sysctl forbids io_uring.
+enum err must_check ring_new(const struct ring_config *config, struct ring **out,
+			     struct reason *why);
+void ring_free(struct ring *r);
+
+// Verbs only queue; they go to the kernel at the next ring_turn (or when the queue is full, at
+// once). They cannot fail: errors come as completions.
+void ring_accept(struct ring *r, struct io_op *op, int fd);
+void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot);
+// data stays valid until the completion. MSG_WAITALL semantics: res < len only on error or close.
+void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data);
+void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg);
+void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to);
+void ring_poll(struct ring *r, struct io_op *op, int fd);
+void ring_close(struct ring *r, struct io_op *op, int fd);
+// op is the cancellation's own; target's last completion still comes (-ECANCELED or its result).
+void ring_cancel(struct ring *r, struct io_op *op, struct io_op *target);
+
+typedef void (*ring_handler)(void *context, const struct ring_completion *c);
+
+// One turn: submit, wait until something completed or wait_until_ns (monotonic; 0: do not wait;
+// UINT64_MAX: for ever), hand every completion to handler, give buffers back. Returns the
+// number of completions. *now_ns is the time after the wait.
+uint32_t ring_turn(struct ring *r, uint64_t wait_until_ns, ring_handler handler, void *context,
+		   uint64_t *now_ns);
+
+struct ring_counters {
+	uint64_t turns, submissions, completions, enobufs, overflows;
+	uint64_t sends, recvs, accepts, connects;
+};
+const struct ring_counters *ring_counters(const struct ring *r);

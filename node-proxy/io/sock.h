@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Sockets as Portcullis needs them: TPROXY listeners, the original destination, dialling a pod
+// from the client's address, resets. Everything non-blocking and close-on-exec.
+#pragma once
+
+#include <netinet/in.h>
+#include "common/addr.h"
+
+struct sockaddr_storage;
+
+socklen_t sock_address_to(struct addr_port a, struct sockaddr_storage *out);
+enum err must_check sock_address_from(const struct sockaddr_storage *in, struct addr_port *out);
+
+struct sock_listen_options {
+	bool transparent; // IP_TRANSPARENT, for TPROXY
+	bool reuse_port;  // SO_REUSEPORT: one listener a worker
+	bool packet_info; // inherit IP_PKTINFO so that sock_ingress works on what it accepts
+	int backlog;
+};
+// ERR_IO with errno.
+enum err must_check sock_listen(struct addr_port at, const struct sock_listen_options *o, int *fd);
+
+// Of an accepted connection: who called, whom it dialled (ClusterIP under TPROXY), and the index of
+// the interface its SYN came in by (0: unknown).
+enum err must_check sock_accepted(int fd, struct addr_port *peer, struct addr_port *destination,
+				  uint32_t *ifindex);
+
+struct sock_dial_options {
+	struct addr source; // none: the node's own
+	uint32_t mark;	    // SO_MARK; 0: none
+	uint16_t source_port_base; // 0: any. Else ports congruent to base modulo modulus are tried
+	uint16_t source_port_modulus;
+	uint32_t user_timeout_ms; // TCP_USER_TIMEOUT
+};
+// A socket ready to connect. A source that is not ours needs IP_TRANSPARENT
+// (IP_BIND_ADDRESS_NO_PORT: the kernel picks a port per 4-tuple).
+enum err must_check sock_dial(struct addr_port to, const struct sock_dial_options *o, int *fd);
+// Options of every stream socket: TCP_NODELAY, keepalive, TCP_USER_TIMEOUT.
+void sock_tune(int fd, uint32_t user_timeout_ms);
+// Make the next close send RST (SO_LINGER 0).
+void sock_reset_on_close(int fd);
+void sock_shutdown_write(int fd);
