@@ -27,6 +27,8 @@
 #define SNAPSHOT_PORTS_PER_OBJECT_MAX 256
 #define SNAPSHOT_RULES_PER_POLICY_MAX 4096
 #define SNAPSHOT_GROUPS_PER_POLICY_MAX 32
+#define NODE_PIN_BYTES 32
+#define NODE_PINS_MAX 4
 
 enum section_kind {
 	SECTION_NONE = 0,
@@ -63,7 +65,9 @@ struct ss_node {
 	struct addr *addrs; // where its tunnel listens; [0] is dialled first
 	uint32_t addr_count;
 	uint16_t tunnel_port;
-	struct slice key_pin; // sha256 of the certificate's SubjectPublicKeyInfo, or empty: none yet
+	// sha256 of the SubjectPublicKeyInfo of every key that its certificates may use, newest first,
+	// NODE_PIN_BYTES each, one behind the other (two during a renewal); empty: none yet.
+	struct slice key_pins;
 	struct slice zone;
 	bool ingress; // may claim sources outside the cluster
 };
