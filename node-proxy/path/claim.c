@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Stage claim: the receiver's checks of an OPEN, against its own snapshot. The sender's certificate
+// names a node (proven at the handshake, mux.c); the claimed address, service account and UID have
+// to be one pod of that node; the destination has to be an enrolled pod of this one. So a
+// stolen node key impersonates that node's workloads and no others.
+// A check that fails is held for a moment if the sender's snapshot is newer than ours.
+#include "path/mux.h"
+#include "path/stages.h"
+#include "path/worker.h"
+
+static const char *claim_workload(struct exchange *x, const struct snapshot *s,
+				  struct slice node)
+{
+	const struct workload *from = snapshot_workload_by_uid(s, x->open.source_uid);
+
+	if (!from)
+		return "claimed source pod is unknown";
+	if (!slice_eq(from->record.node, node))
+		return "claimed source pod runs on another node";
+	if (snapshot_workload_by_addr(s, x->open.client.addr) != from)
+		return "claimed address is not the claimed pod's";
+	if (!slice_eq(from->record.namespace, x->open.source_namespace) ||
+	    !slice_eq(from->record.service_account, x->open.source_account))
+		return "claimed service account is not the claimed pod's";
+	exchange_set_principal(x, from);
+	return NULL;
+}
+
+static bool claim_is_inside(const struct snapshot *s, struct addr a)
+{
+	return addr_is_none(a) || addr_is_loopback(a) || addr_is_link_local(a) ||
+	       addr_is_multicast(a) || snapshot_workload_by_addr(s, a) ||
+	       snapshot_node_by_addr(s, a) || snapshot_is_service_addr(s, a);
+}
+
+static const char *claim_source(struct exchange *x, const struct snapshot *s, struct slice node)
+{
+	const struct ss_node *sender = snapshot_node_by_name(s, node);
+
+	if (!sender)
+		return "sender is not a node of the snapshot";
+	x->source = NULL;
+	x->principal = (struct principal){.trust_domain = snapshot_meta(s)->trust_domain};
+	switch (x->open.kind) {
+	case TUNNEL_SOURCE_WORKLOAD:
+		return claim_workload(x, s, node);
+	case TUNNEL_SOURCE_NODE:
+		if (snapshot_node_by_addr(s, x->open.client.addr) == NULL)
+			return "claimed node address is not a node's";
+		x->principal.type = PRINCIPAL_NODE;
+		return NULL;
+	case TUNNEL_SOURCE_EXTERNAL:
+		if (!sender->ingress)
+			return "sender may not bring traffic in from outside";
+		if (claim_is_inside(s, x->open.client.addr))
+			return "claimed outside address is inside the cluster";
+		x->principal.type = PRINCIPAL_UNAUTHENTICATED;
+		return NULL;
+	case TUNNEL_SOURCE_NONE:
+	case TUNNEL_SOURCE_COUNT:
+		break;
+	}
+	return "no kind of source";
+}
+
+static const char *claim_destination(struct exchange *x, const struct snapshot *s)
+{
+	const struct workload *to = snapshot_workload_by_uid(s, x->open.destination_uid);
+
+	if (!to || !to->record.enrolled || !slice_eq(to->record.node, x->worker->config.node))
+		return "destination is no enrolled pod of this node";
+	for (uint32_t i = 0; i < to->record.addr_count; i++) {
+		if (addr_eq(to->record.addrs[i], x->open.destination.addr)) {
+			x->destination = to;
+			return NULL;
+		}
+	}
+	return "destination address is not the pod's";
+}
+
+static enum step claim_try(struct exchange *x, bool may_hold)
+{
+	const struct snapshot *s = x->pin->snapshot;
+	const struct mux *m = x->leg[DOWN].mux;
+
+	if (!m)
+		return exchange_end(x, END_TUNNEL_LOST);
+	x->check_failed = claim_source(x, s, slice_str(m->node));
+	if (!x->check_failed)
+		x->check_failed = claim_destination(x, s);
+	if (!x->check_failed) {
+		exchange_cancel_timer(x);
+		return STEP_NEXT;
+	}
+	if (may_hold && generation_cmp(x->open.generation, snapshot_generation(s)) > 0)
+		return STEP_WAIT;
+	x->worker->counters.checks_failed++;
+	return exchange_end(x, END_PEER_REFUSED);
+}
+
+enum step claim_enter(struct exchange *x)
+{
+	x->client = x->open.client;
+	x->dialled = x->target = x->open.destination;
+	enum step step = claim_try(x, true);
+
+	if (step == STEP_WAIT)
+		exchange_set_timer(x, HELD_OPEN_MS);
+	return step;
+}
+
+enum step claim_on_event(struct exchange *x, enum event e)
+{
+	if (e == EVENT_TIMER)
+		return claim_try(x, false);
+	if (e == EVENT_RECHECK)
+		return claim_try(x, true);
+	return stage_default_event(x, e);
+}

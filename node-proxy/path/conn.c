@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Descriptors, their kernel operations and their end; see conn.h. Knows nothing of legs, tunnels or
+// HTTP: owners are told through conn_events.
+#include "path/conn.h"
+
+#include <errno.h>
+#include "io/sock.h"
+#include "path/worker.h"
+
+static bool conn_is_idle(const struct conn *c)
+{
+	for (int i = 0; i < CONN_OP_COUNT; i++) {
+		if (c->ops[i].armed)
+			return false;
+	}
+	return true;
+}
+
+static struct conn *conn_new(struct worker *w, int fd, enum conn_state state,
+			     enum ring_group group, const struct conn_events *events,
+			     void *owner)
+{
+	struct conn *c = pool_get(&w->conns);
+
+	if (!c) {
+		w->counters.pool_full++;
+		return NULL;
+	}
+	for (uint8_t i = 0; i < CONN_OP_COUNT; i++)
+		c->ops[i].tag = i;
+	c->worker = w;
+	c->fd = fd;
+	c->state = state;
+	c->group = group;
+	c->events = events;
+	c->owner = owner;
+	w->counters.conns_open++;
+	return c;
+}
+
+struct conn *conn_new_open(struct worker *w, int fd, enum ring_group group,
+			   const struct conn_events *events, void *owner)
+{
+	return conn_new(w, fd, CONN_OPEN, group, events, owner);
+}
+
+struct conn *conn_new_connect(struct worker *w, int fd, const struct sockaddr_storage *to,
+			      enum ring_group group, const struct conn_events *events, void *owner)
+{
+	struct conn *c = conn_new(w, fd, CONN_CONNECTING, group, events, owner);
+
+	if (c)
+		ring_connect(w->ring, &c->ops[CONN_OP_CONNECT], fd, to);
+	return c;
+}
+
+static void conn_arm_recv(struct conn *c)
+{
+	struct io_op *op = &c->ops[CONN_OP_RECV];
+
+	if (!c->read_wanted || c->read_eof || c->state != CONN_OPEN || op->armed)
+		return;
+	ring_recv(c->worker->ring, op, c->fd, c->group, c->read_many);
+}
+
+void conn_read_start(struct conn *c)
+{
+	c->read_wanted = true;
+	conn_arm_recv(c);
+}
+
+void conn_read_pause(struct conn *c)
+{
+	if (!c->read_wanted)
+		return;
+	c->read_wanted = false;
+	// A multishot receive goes on delivering until its cancel arrives; a source that outran its
+	// sink once will do so again, so from here on it is asked one buffer at a time.
+	c->read_many = false;
+	c->was_paused = true;
+	if (c->ops[CONN_OP_RECV].armed && !c->ops[CONN_OP_CANCEL_RECV].armed)
+		ring_cancel(c->worker->ring, &c->ops[CONN_OP_CANCEL_RECV], &c->ops[CONN_OP_RECV]);
+}
+
+void conn_read_many(struct conn *c)
+{
+	c->read_many = !c->was_paused;
+}
+
+static void conn_mark_dirty(struct conn *c)
+{
+	if (c->dirty)
+		return;
+	c->dirty = true;
+	c->next_dirty = c->worker->dirty_conns;
+	c->worker->dirty_conns = c;
+}
+
+enum err conn_write(struct conn *c, struct slice data)
+{
+	enum err err = queue_put(&c->out, &c->worker->chunks, data);
+
+	conn_mark_dirty(c);
+	return err;
+}
+
+void conn_write_finish(struct conn *c)
+{
+	c->write_shut = true;
+	conn_mark_dirty(c);
+}
+
+static void conn_close_when_idle(struct conn *c)
+{
+	if (conn_is_idle(c)) {
+		if (c->reset)
+			sock_reset_on_close(c->fd);
+		ring_close(c->worker->ring, &c->ops[CONN_OP_CLOSE], c->fd);
+	}
+}
+
+static void conn_begin_close(struct conn *c)
+{
+	struct ring *ring = c->worker->ring;
+
+	c->state = CONN_CLOSING;
+	if (c->ops[CONN_OP_RECV].armed && !c->ops[CONN_OP_CANCEL_RECV].armed)
+		ring_cancel(ring, &c->ops[CONN_OP_CANCEL_RECV], &c->ops[CONN_OP_RECV]);
+	if (c->ops[CONN_OP_SEND].armed)
+		ring_cancel(ring, &c->ops[CONN_OP_CANCEL_SEND], &c->ops[CONN_OP_SEND]);
+	else if (c->ops[CONN_OP_CONNECT].armed)
+		ring_cancel(ring, &c->ops[CONN_OP_CANCEL_SEND], &c->ops[CONN_OP_CONNECT]);
+	conn_close_when_idle(c);
+}
+
+void conn_end(struct conn *c, enum conn_end_how how)
+{
+	c->events = NULL;
+	c->owner = NULL;
+	if (c->state == CONN_CLOSING || c->state == CONN_FLUSHING)
+		return;
+	if (how == CONN_END_FLUSH && c->state == CONN_OPEN && c->out.bytes > 0) {
+		c->state = CONN_FLUSHING;
+		c->read_wanted = false;
+		conn_mark_dirty(c);
+		return;
+	}
+	c->reset = how == CONN_END_RESET;
+	conn_begin_close(c);
+}
+
+static void conn_free(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	queue_clear(&c->out, &w->chunks);
+	c->state = CONN_CLOSED;
+	w->counters.conns_open--;
+	// A conn on the dirty or starved list is taken off when that list is walked; until then it
+	// must not go back to the pool.
+	if (c->dirty || c->starved)
+		return;
+	pool_put(&w->conns, c);
+}
+
+// ---- completions -------------------------------------------------------------------------------
+
+static void conn_fail(struct conn *c, int error)
+{
+	if (c->events)
+		c->events->failed(c, error);
+	else
+		conn_begin_close(c); // flushing, and nobody is left to tell
+}
+
+static void conn_on_recv(struct conn *c, const struct ring_completion *done)
+{
+	if (done->res > 0) {
+		c->worker->counters.bytes_received += (uint64_t)done->res;
+		if (c->events)
+			c->events->data(c, done->data);
+	} else if (done->res == 0) {
+		c->read_eof = true;
+		if (c->events)
+			c->events->eof(c);
+		return;
+	} else if (done->res == -ENOBUFS) {
+		if (!c->starved) {
+			c->starved = true;
+			c->next_starved = c->worker->starved_conns;
+			c->worker->starved_conns = c;
+		}
+		return;
+	} else if (done->res != -ECANCELED && done->res != -EINTR && done->res != -EAGAIN) {
+		conn_fail(c, -done->res);
+		return;
+	}
+	if (c->state == CONN_OPEN)
+		conn_arm_recv(c);
+}
+
+static void conn_on_sent(struct conn *c, const struct ring_completion *done)
+{
+	if (done->res < 0) {
+		conn_fail(c, -done->res);
+		return;
+	}
+	uint32_t bytes = (uint32_t)done->res;
+
+	c->worker->counters.bytes_sent += bytes;
+	queue_consume(&c->out, &c->worker->chunks, bytes);
+	if (c->out.bytes > 0 || c->write_shut || c->state == CONN_FLUSHING)
+		conn_mark_dirty(c);
+	if (c->events)
+		c->events->sent(c, bytes);
+}
+
+static void conn_on_connect(struct conn *c, const struct ring_completion *done)
+{
+	if (done->res < 0) {
+		conn_fail(c, -done->res);
+		return;
+	}
+	c->state = CONN_OPEN;
+	conn_arm_recv(c);
+	if (c->out.bytes > 0 || c->write_shut)
+		conn_mark_dirty(c);
+	if (c->events)
+		c->events->connected(c);
+}
+
+void conn_on_io(struct conn *c, const struct ring_completion *done)
+{
+	enum conn_op op = (enum conn_op)done->op->tag;
+
+	if (op == CONN_OP_CLOSE) {
+		conn_free(c);
+		return;
+	}
+	if (c->state == CONN_CLOSING) {
+		conn_close_when_idle(c);
+		return;
+	}
+	switch (op) {
+	case CONN_OP_RECV:
+		conn_on_recv(c, done);
+		break;
+	case CONN_OP_SEND:
+		conn_on_sent(c, done);
+		break;
+	case CONN_OP_CONNECT:
+		conn_on_connect(c, done);
+		break;
+	case CONN_OP_CANCEL_RECV:
+		conn_arm_recv(c); // wanted again while the cancel was on its way
+		break;
+	case CONN_OP_CANCEL_SEND:
+	case CONN_OP_CLOSE:
+	case CONN_OP_COUNT:
+		break;
+	}
+}
+
+// ---- end of turn -------------------------------------------------------------------------------
+
+static void conn_send(struct conn *c)
+{
+	struct worker *w = c->worker;
+	struct io_op *op = &c->ops[CONN_OP_SEND];
+	struct slice first = queue_peek(&c->out);
+
+	w->counters.sends++;
+	if (first.len == c->out.bytes || w->send_vectors_used == WORKER_SEND_VECTORS) {
+		ring_send(w->ring, op, c->fd, first);
+		return;
+	}
+	struct worker_send_vector *v = &w->send_vectors[w->send_vectors_used++];
+
+	memset(&v->msg, 0, sizeof(v->msg));
+	v->msg.msg_iov = v->vector;
+	v->msg.msg_iovlen = queue_vector(&c->out, v->vector, SEND_VECTOR_MAX);
+	ring_send_vector(w->ring, op, c->fd, &v->msg);
+}
+
+static void conn_flush(struct conn *c)
+{
+	if (c->state != CONN_OPEN && c->state != CONN_FLUSHING)
+		return;
+	if (c->ops[CONN_OP_SEND].armed)
+		return; // its completion marks it dirty again
+	if (c->out.bytes > 0) {
+		conn_send(c);
+		return;
+	}
+	if (c->state == CONN_FLUSHING) {
+		conn_begin_close(c);
+		return;
+	}
+	if (c->write_shut && !c->write_done) {
+		c->write_done = true;
+		sock_shutdown_write(c->fd);
+	}
+}
+
+void conn_flush_dirty(struct worker *w)
+{
+	struct conn *list = w->dirty_conns;
+
+	w->dirty_conns = NULL;
+	w->send_vectors_used = 0;
+	while (list) {
+		struct conn *c = list;
+
+		list = c->next_dirty;
+		c->dirty = false;
+		if (c->state == CONN_CLOSED) {
+			if (!c->starved)
+				pool_put(&w->conns, c);
+			continue;
+		}
+		conn_flush(c);
+	}
+}
+
+void conn_restart_starved(struct worker *w)
+{
+	struct conn *list = w->starved_conns;
+
+	w->starved_conns = NULL;
+	while (list) {
+		struct conn *c = list;
+
+		list = c->next_starved;
+		c->starved = false;
+		if (c->state == CONN_CLOSED) {
+			if (!c->dirty)
+				pool_put(&w->conns, c);
+			continue;
+		}
+		conn_arm_recv(c);
+	}
+}

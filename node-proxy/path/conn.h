@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// conn: one descriptor and everything the kernel may be doing with it. The sole owner of io_ops
+// and of the close protocol; conn_on_io is the only door from the ring.
+//
+// Close protocol: conn_end sets the state once and cancels what is armed; from then on completions
+// are only counted; when none is armed, close is armed alone, and its completion frees the
+// conn. So: no use after free, no cancel that hits another activation, no descriptor reused while
+// a request names it.
+#pragma once
+
+#include "io/ring.h"
+#include "path/queue.h"
+
+struct worker;
+struct conn;
+
+// What the owner is told. None of these may free the conn; conn_end is always allowed. After
+// conn_end no event comes any more.
+struct conn_events {
+	// Received bytes, borrowed for the call (may be changed in place).
+	void (*data)(struct conn *c, struct slice data);
+	void (*eof)(struct conn *c);
+	// So many bytes of the queue have been taken by the kernel.
+	void (*sent)(struct conn *c, uint32_t bytes);
+	void (*connected)(struct conn *c);
+	// The connection is of no use any more; error is an errno. Call conn_end.
+	void (*failed)(struct conn *c, int error);
+};
+
+enum conn_state {
+	CONN_CLOSED = 0, // in the pool
+	CONN_CONNECTING,
+	CONN_OPEN,
+	CONN_FLUSHING, // owner has gone; the queue is still being sent, then it closes
+	CONN_CLOSING,  // cancelled; waiting until nothing is armed
+};
+
+enum conn_op {
+	CONN_OP_RECV = 0,
+	CONN_OP_SEND,
+	CONN_OP_CONNECT,
+	CONN_OP_CLOSE,
+	CONN_OP_CANCEL_RECV,
+	CONN_OP_CANCEL_SEND,
+	CONN_OP_COUNT
+};
+
+struct conn {
+	struct io_op ops[CONN_OP_COUNT];
+	struct worker *worker;
+	const struct conn_events *events; // NULL once the owner has gone
+	void *owner;
+	struct queue out;
+	struct conn *next_dirty;  // list of those with bytes to send at the end of the turn
+	struct conn *next_starved; // list of those that found no receive buffer
+	int fd;
+	enum conn_state state;
+	enum ring_group group;
+	bool dirty;
+	bool starved;
+	bool read_wanted;
+	bool read_eof;
+	bool read_many;   // multishot receives: only while nothing has ever had to be paused
+	bool was_paused;
+	bool write_shut;  // FIN wanted once the queue is empty
+	bool write_done;  // FIN sent
+	bool reset;	  // close by RST
+};
+
+enum conn_end_how {
+	CONN_END_FLUSH = 0, // send what is queued, then FIN and close
+	CONN_END_RESET,	    // throw the queue away and close by RST
+};
+
+// Takes over an open descriptor. NULL: pool is full (descriptor is still the caller's).
+struct conn *conn_new_open(struct worker *w, int fd, enum ring_group group,
+			   const struct conn_events *events, void *owner);
+// A descriptor from sock_dial; the connect is armed at once.
+struct conn *conn_new_connect(struct worker *w, int fd, const struct sockaddr_storage *to,
+			      enum ring_group group, const struct conn_events *events,
+			      void *owner);
+void conn_read_start(struct conn *c);
+void conn_read_pause(struct conn *c);
+// Multishot from the next receive on, unless this source has outrun its sink before.
+void conn_read_many(struct conn *c);
+// Queue a copy; sent at the end of the turn. ERR_NOMEM: chunk pool is used up.
+enum err must_check conn_write(struct conn *c, struct slice data);
+// FIN after everything queued.
+void conn_write_finish(struct conn *c);
+void conn_end(struct conn *c, enum conn_end_how how);
+// The single door from the ring: completion of one of a conn's ops.
+void conn_on_io(struct conn *c, const struct ring_completion *completion);
+// End of turn: arm sends for all dirty conns of the worker; receives for the starved ones.
+void conn_flush_dirty(struct worker *w);
+void conn_restart_starved(struct worker *w);
+
+static inline struct conn *conn_of_op(struct io_op *op)
+{
+	return (struct conn *)((uint8_t *)(op - op->tag) - offsetof(struct conn, ops));
+}

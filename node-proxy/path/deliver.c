@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Stage deliver: dial the pod from the client's own address, so that it sees who calls. The port is
+// the kernel's choice. A pod that reaches itself is dialled from the node's address, as
+// kube-proxy does: its own address as source would be a martian.
+#include <unistd.h>
+#include "io/sock.h"
+#include "path/conn.h"
+#include "path/mux.h"
+#include "path/stages.h"
+#include "path/worker.h"
+
+static bool deliver_dial(struct exchange *x)
+{
+	struct worker *w = x->worker;
+	struct sock_dial_options options = {
+		.source = x->client.addr,
+		.mark = w->config.mark,
+		.user_timeout_ms = USER_TIMEOUT_MS,
+	};
+	struct sockaddr_storage to;
+	struct conn *c;
+	int fd;
+
+	if (addr_eq(x->client.addr, x->target.addr) ||
+	    addr_is_v4(x->client.addr) != addr_is_v4(x->target.addr))
+		memset(&options.source, 0, sizeof(options.source));
+	if (sock_dial(x->target, &options, &fd) != ERR_OK)
+		return false;
+	sock_address_to(x->target, &to);
+	c = conn_new_connect(w, fd, &to, RING_GROUP_STREAM, &leg_conn_events, &x->leg[UP]);
+	if (!c) {
+		close(fd);
+		return false;
+	}
+	leg_init_tcp(&x->leg[UP], x, UP, c, false);
+	return true;
+}
+
+enum step deliver_enter(struct exchange *x)
+{
+	struct leg *up = &x->leg[UP];
+
+	if (leg_is_open(up))
+		return STEP_NEXT; // kept alive from the request before
+	if (!deliver_dial(x))
+		return exchange_end(x, END_OVERLOADED);
+	exchange_set_timer(x, snapshot_meta(x->pin->snapshot)->connect_timeout_ms);
+	return STEP_WAIT;
+}
+
+enum step deliver_on_event(struct exchange *x, enum event e)
+{
+	struct leg *down = &x->leg[DOWN];
+
+	if (e != EVENT_CONNECTED)
+		return stage_default_event(x, e);
+	exchange_cancel_timer(x);
+	if (down->type == LEG_STREAM && !down->connected) {
+		down->connected = true;
+		mux_send_opened(down);
+	}
+	return STEP_NEXT;
+}

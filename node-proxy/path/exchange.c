@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The driver of the stage machine; see exchange.h. Holds what every stage shares: events, unread
+// bytes, timer, pinned snapshot, end.
+#include "path/exchange.h"
+
+#include "path/http.h"
+#include "path/stages.h"
+#include "path/worker.h"
+#include "path/worker_log.h"
+
+// A chain of steps within one event is bounded: every request makes progress or waits.
+#define STEPS_PER_EVENT_MAX 4096
+
+static void exchange_finish(struct exchange *x);
+
+struct exchange *exchange_new(struct worker *w, enum exchange_kind kind,
+			      const struct stage *stages)
+{
+	struct exchange *x = pool_get(&w->exchanges);
+
+	if (!x) {
+		w->counters.pool_full++;
+		return NULL;
+	}
+	x->worker = w;
+	x->kind = (uint8_t)kind;
+	x->stages = stages;
+	x->id = w->next_exchange_id++ << 8 | w->config.index;
+	x->started_ns = w->now_ns;
+	x->timer.tag = TIMER_EXCHANGE;
+	x->pin = worker_pin(w);
+	x->next = w->all;
+	if (x->next)
+		x->next->previous = x;
+	w->all = x;
+	w->counters.exchanges_open++;
+	return x;
+}
+
+const char *exchange_stage_name(const struct exchange *x)
+{
+	return x->stages[x->stage].name;
+}
+
+// ---- unread bytes ------------------------------------------------------------------------------
+
+static void unread_free(struct worker *w, struct unread *u)
+{
+	if (u->ptr)
+		pool_put(u->cap == UNREAD_SMALL_BYTES ? &w->chunks : &w->large, u->ptr);
+	*u = (struct unread){0};
+}
+
+static bool unread_grow(struct worker *w, struct unread *u, size_t bytes)
+{
+	struct unread bigger = {0};
+
+	if (bytes <= u->cap)
+		return true;
+	bigger.cap = bytes <= UNREAD_SMALL_BYTES ? UNREAD_SMALL_BYTES : UNREAD_LARGE_BYTES;
+	if (bytes > bigger.cap)
+		return false;
+	bigger.ptr = pool_get_raw(bigger.cap == UNREAD_SMALL_BYTES ? &w->chunks : &w->large);
+	if (!bigger.ptr)
+		return false;
+	bigger.len = u->len;
+	if (u->len > 0)
+		memcpy(bigger.ptr, u->ptr, u->len);
+	unread_free(w, u);
+	*u = bigger;
+	return true;
+}
+
+static bool unread_append(struct worker *w, struct unread *u, struct slice data)
+{
+	if (!unread_grow(w, u, u->len + data.len))
+		return false;
+	memcpy(u->ptr + u->len, data.ptr, data.len);
+	u->len += (uint32_t)data.len;
+	return true;
+}
+
+static void exchange_view(struct exchange *x, enum side s)
+{
+	x->in[s] = slice_make(x->unread[s].ptr, x->unread[s].len);
+}
+
+// What the stages left unconsumed goes (or stays) in the unread buffer.
+static void exchange_settle(struct exchange *x, enum side s, bool borrowed)
+{
+	struct unread *u = &x->unread[s];
+	struct slice rest = x->in[s];
+
+	x->in[s] = (struct slice){0};
+	if (x->ended) {
+		unread_free(x->worker, u);
+	} else if (borrowed) {
+		if (rest.len > 0 && !unread_append(x->worker, u, rest)) {
+			exchange_end(x, END_OVERLOADED);
+			exchange_finish(x);
+		}
+	} else if (rest.len == 0) {
+		unread_free(x->worker, u);
+	} else if (rest.ptr != u->ptr) {
+		memmove(u->ptr, rest.ptr, rest.len);
+		u->len = (uint32_t)rest.len;
+	}
+}
+
+void exchange_consume(struct exchange *x, enum side s, size_t bytes)
+{
+	x->in[s].ptr += bytes;
+	x->in[s].len -= bytes;
+}
+
+void exchange_balance(struct exchange *x)
+{
+	uint32_t limit = x->relaying ? LEG_HIGH_BYTES : UNREAD_LIMIT_BYTES;
+
+	if (x->ended)
+		return;
+	leg_outstanding(&x->leg[DOWN], x->unread[DOWN].len + leg_pending(&x->leg[UP]), limit);
+	leg_outstanding(&x->leg[UP], x->unread[UP].len + leg_pending(&x->leg[DOWN]),
+			LEG_HIGH_BYTES);
+}
+
+// ---- the machine -------------------------------------------------------------------------------
+
+static enum step exchange_jump(struct exchange *x, enum step (*enter)(struct exchange *))
+{
+	for (uint8_t i = 0; x->stages[i].name; i++) {
+		if (x->stages[i].enter == enter) {
+			x->stage = i;
+			x->relaying = enter == relay_enter;
+			return enter(x);
+		}
+	}
+	return exchange_end(x, END_INTERNAL);
+}
+
+static enum step exchange_apply(struct exchange *x, enum step step)
+{
+	switch (step) {
+	case STEP_WAIT:
+		return STEP_WAIT;
+	case STEP_NEXT:
+		x->stage++;
+		x->relaying = x->stages[x->stage].enter == relay_enter;
+		return x->stages[x->stage].enter(x);
+	case STEP_DONE:
+		exchange_finish(x);
+		return STEP_WAIT;
+	case STEP_REPLY:
+		return exchange_jump(x, reply_enter);
+	case STEP_LINGER:
+		return exchange_jump(x, linger_enter);
+	case STEP_AGAIN:
+		return exchange_jump(x, request_enter);
+	case STEP_LOCAL:
+		x->stages = inbound_stages;
+		x->local = true;
+		return exchange_jump(x, enforce_enter);
+	case STEP_RELAY:
+		x->l7 = false;
+		return exchange_jump(x, relay_enter);
+	}
+	return STEP_WAIT;
+}
+
+static void exchange_steps(struct exchange *x, enum step step)
+{
+	for (uint32_t n = 0; step != STEP_WAIT && !x->ended; n++) {
+		if (n == STEPS_PER_EVENT_MAX)
+			step = exchange_end(x, END_INTERNAL);
+		step = exchange_apply(x, step);
+	}
+}
+
+static void exchange_deliver(struct exchange *x, enum event e)
+{
+	exchange_steps(x, x->stages[x->stage].on_event(x, e));
+}
+
+void exchange_start(struct exchange *x)
+{
+	x->running = true;
+	x->stage = 0;
+	exchange_steps(x, x->stages[0].enter(x));
+	x->running = false;
+	exchange_balance(x);
+}
+
+void exchange_on_data(struct exchange *x, enum side s, struct slice data)
+{
+	enum side other = s == DOWN ? UP : DOWN;
+	bool borrowed = x->unread[s].len == 0;
+
+	if (x->ended)
+		return;
+	if (borrowed)
+		x->in[s] = data;
+	else if (unread_append(x->worker, &x->unread[s], data))
+		exchange_view(x, s);
+	else
+		exchange_end(x, END_OVERLOADED);
+	exchange_view(x, other);
+	x->running = true;
+	if (x->end_reason == END_OVERLOADED)
+		exchange_finish(x);
+	else
+		exchange_deliver(x, s == DOWN ? EVENT_DATA_DOWN : EVENT_DATA_UP);
+	x->running = false;
+	exchange_settle(x, s, borrowed);
+	exchange_settle(x, other, false);
+	exchange_balance(x);
+}
+
+void exchange_post(struct exchange *x, enum event e)
+{
+	struct worker *w = x->worker;
+
+	if (x->ended)
+		return;
+	x->events |= 1u << e;
+	if (x->queued)
+		return;
+	x->queued = true;
+	x->next_run = NULL;
+	if (w->run_tail)
+		w->run_tail->next_run = x;
+	else
+		w->run_head = x;
+	w->run_tail = x;
+}
+
+void exchange_forget(struct exchange *x, enum side s)
+{
+	if (s == DOWN)
+		x->events &= ~(1u << EVENT_DATA_DOWN | 1u << EVENT_SENT_DOWN |
+			       1u << EVENT_FIN_DOWN | 1u << EVENT_RESET_DOWN);
+	else
+		x->events &= ~(1u << EVENT_DATA_UP | 1u << EVENT_SENT_UP | 1u << EVENT_FIN_UP |
+			       1u << EVENT_RESET_UP | 1u << EVENT_CONNECTED);
+}
+
+static void exchange_run(struct exchange *x)
+{
+	exchange_view(x, DOWN);
+	exchange_view(x, UP);
+	x->running = true;
+	for (uint32_t e = 0; e < EVENT_COUNT && !x->ended; e++) {
+		if (!(x->events & (1u << e)))
+			continue;
+		x->events &= ~(1u << e);
+		exchange_deliver(x, (enum event)e);
+	}
+	x->running = false;
+	exchange_settle(x, DOWN, false);
+	exchange_settle(x, UP, false);
+	exchange_balance(x);
+}
+
+void exchange_run_queue(struct worker *w)
+{
+	while (w->run_head) {
+		struct exchange *x = w->run_head;
+
+		w->run_head = x->next_run;
+		if (!w->run_head)
+			w->run_tail = NULL;
+		x->queued = false;
+		if (!x->ended)
+			exchange_run(x);
+	}
+}
+
+void exchange_set_timer(struct exchange *x, uint64_t after_ms)
+{
+	timer_set(&x->worker->timers, &x->timer, x->worker->now_ns + after_ms * NS_PER_MS);
+}
+
+void exchange_cancel_timer(struct exchange *x)
+{
+	timer_cancel(&x->worker->timers, &x->timer);
+}
+
+// ---- the end -----------------------------------------------------------------------------------
+
+enum step exchange_end(struct exchange *x, enum end_reason reason)
+{
+	if (x->end_reason == END_NONE)
+		x->end_reason = (uint8_t)reason;
+	return STEP_DONE;
+}
+
+static void exchange_close_legs(struct exchange *x)
+{
+	bool flush = x->end_reason == END_CLOSED || x->replied;
+	enum tunnel_reason reason = end_reason_to_tunnel((enum end_reason)x->end_reason);
+	struct leg *down = &x->leg[DOWN];
+
+	if (down->type == LEG_STREAM && !flush && !down->connected)
+		mux_send_refused(down, reason);
+	leg_close(down, flush, reason);
+	leg_close(&x->leg[UP], flush && !x->replied, reason);
+}
+
+// Idempotent: logs, lets go of everything, leaves the husk for the end of the turn.
+static void exchange_finish(struct exchange *x)
+{
+	struct worker *w = x->worker;
+
+	if (x->ended)
+		return;
+	if (!x->logged)
+		worker_log_exchange(x);
+	exchange_cancel_timer(x);
+	exchange_close_legs(x);
+	http_free(x);
+	x->ended = true;
+	x->next_dead = w->dead;
+	w->dead = x;
+}
+
+void exchange_abort(struct exchange *x)
+{
+	exchange_finish(x);
+}
+
+void exchange_free_dead(struct worker *w)
+{
+	while (w->dead) {
+		struct exchange *x = w->dead;
+
+		w->dead = x->next_dead;
+		for (int s = 0; s < SIDES; s++)
+			unread_free(w, &x->unread[s]);
+		if (x->previous)
+			x->previous->next = x->next;
+		else
+			w->all = x->next;
+		if (x->next)
+			x->next->previous = x->previous;
+		if (w->recheck == x)
+			w->recheck = x->next;
+		worker_unpin(w, x->pin);
+		w->counters.exchanges_open--;
+		pool_put(&w->exchanges, x);
+	}
+}
+
+// ---- snapshots ---------------------------------------------------------------------------------
+
+// A workload of the new generation with the same UID; NULL: it is gone.
+static const struct workload *exchange_follow(const struct snapshot *s, const struct workload *old)
+{
+	return old ? snapshot_workload_by_uid(s, old->record.uid) : NULL;
+}
+
+void exchange_set_principal(struct exchange *x, const struct workload *source)
+{
+	x->source = source;
+	x->principal = (struct principal){
+		.type = PRINCIPAL_WORKLOAD,
+		.trust_domain = snapshot_meta(x->pin->snapshot)->trust_domain,
+		.namespace = source->record.namespace,
+		.service_account = source->record.service_account,
+		.name = source->record.name,
+		.uid = source->record.uid,
+	};
+}
+
+// The decision's names borrow from the old generation: find the same ones in the new.
+static void exchange_follow_decision(struct exchange *x)
+{
+	const struct ss_policy *p = x->policy ? policy_source(x->policy) : NULL;
+	struct decision old = x->decision;
+	struct decision *d = &x->decision;
+
+	d->policy = d->rule = d->target = d->audit_policy = d->audit_rule = (struct slice){0};
+	for (uint32_t i = 0; p && i < p->rule_count; i++) {
+		const struct ss_rule *r = &p->rules[i];
+
+		if (slice_eq(r->policy, old.policy) && slice_eq(r->name, old.rule)) {
+			d->policy = r->policy;
+			d->rule = r->name;
+		}
+		if (slice_eq(r->policy, old.audit_policy) && slice_eq(r->name, old.audit_rule)) {
+			d->audit_policy = r->policy;
+			d->audit_rule = r->name;
+		}
+	}
+}
+
+bool exchange_repin(struct exchange *x, enum end_reason *reason)
+{
+	struct snapshot_pin *old = x->pin;
+	const struct snapshot *s = worker_snapshot(x->worker);
+	const struct workload *source = exchange_follow(s, x->source);
+	const struct workload *destination = exchange_follow(s, x->destination);
+
+	if (x->source && !source) {
+		*reason = END_SOURCE_GONE;
+		return false;
+	}
+	if (x->destination && !destination) {
+		*reason = END_DESTINATION_GONE;
+		return false;
+	}
+	x->pin = worker_pin(x->worker);
+	if (source)
+		exchange_set_principal(x, source);
+	else if (x->principal.type != PRINCIPAL_UNKNOWN)
+		x->principal.trust_domain = snapshot_meta(s)->trust_domain;
+	if (x->principal.type == PRINCIPAL_NODE)
+		x->principal.name = (struct slice){0};
+	if (x->service)
+		x->service = snapshot_service_by_name(s, x->service->namespace, x->service->name);
+	if (x->node)
+		x->node = snapshot_node_by_name(s, x->node->name);
+	x->destination = destination;
+	x->policy = destination ? snapshot_policy_for(s, destination, x->target.port) : NULL;
+	exchange_follow_decision(x);
+	worker_unpin(x->worker, old);
+	return true;
+}
+
+void exchange_describe_open(const struct exchange *x, struct tunnel_open *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->kind = x->source			       ? TUNNEL_SOURCE_WORKLOAD
+		    : x->principal.type == PRINCIPAL_NODE ? TUNNEL_SOURCE_NODE
+							  : TUNNEL_SOURCE_EXTERNAL;
+	out->client = x->client;
+	if (x->source) {
+		out->source_uid = x->source->record.uid;
+		out->source_namespace = x->source->record.namespace;
+		out->source_account = x->source->record.service_account;
+	}
+	out->destination_uid = x->destination->record.uid;
+	out->destination = x->target;
+	out->generation = snapshot_generation(x->pin->snapshot);
+}

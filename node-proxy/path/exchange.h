@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// exchange: the stage machine. One downstream leg and one upstream leg (retries and mirrors will add
+// upstream legs), a table of stages, one log line. L4 is one exchange a connection; HTTP/1 a
+// sequence of them on the same object (AGAIN).
+//
+// A stage is a row {name, enter, on_event}. Both return a step; no stage calls another: the tables
+// in outbound.c and inbound.c are the documentation. Bytes are handed straight down within the
+// turn (exchange_on_data); everything else is an event. Nothing is freed before the end of the turn.
+#pragma once
+
+#include "decide/decide.h"
+#include "io/timer.h"
+#include "path/end_reason.h"
+#include "path/leg.h"
+#include "path/record.h"
+
+enum side { DOWN = 0, UP = 1, SIDES = 2 };
+
+// In the order of delivery: bytes before their end, the end before a reset.
+enum event {
+	EVENT_DATA_DOWN = 0,
+	EVENT_DATA_UP,
+	EVENT_CONNECTED,  // upstream
+	EVENT_SENT_DOWN,  // bytes left the queue towards the client
+	EVENT_SENT_UP,
+	EVENT_FIN_DOWN,
+	EVENT_FIN_UP,
+	EVENT_RESET_DOWN,
+	EVENT_RESET_UP,	  // refused, reset, lost
+	EVENT_RECHECK,	  // something changed that a waiting stage may be waiting for
+	EVENT_TIMER,
+	EVENT_COUNT
+};
+
+enum step {
+	STEP_WAIT = 0, // until the next event
+	STEP_NEXT,     // the next row of the table
+	STEP_DONE,     // to finish, reason set by exchange_end
+	STEP_REPLY,    // local answer: x->reply says which
+	STEP_LINGER,   // the answer is queued whole; wait until it has left
+	STEP_AGAIN,    // next request of the same connection
+	STEP_LOCAL,    // same node: go on in the inbound table, at enforce
+	STEP_RELAY,    // opaque from here on (after 101)
+};
+
+struct stage {
+	const char *name;
+	enum step (*enter)(struct exchange *x);
+	enum step (*on_event)(struct exchange *x, enum event e);
+};
+
+// Bytes received and not yet consumed by a stage, contiguous because heads are parsed in place.
+struct unread {
+	uint8_t *ptr;
+	uint32_t len;
+	uint32_t cap;
+};
+
+enum exchange_kind {
+	EXCHANGE_NONE = 0,
+	EXCHANGE_OUTBOUND, // captured here
+	EXCHANGE_INBOUND,  // a stream of a peer's tunnel
+};
+
+struct http; // L7 state, path/http.h
+
+struct exchange {
+	struct worker *worker;
+	const struct stage *stages; // the table
+	uint8_t stage;
+	uint8_t kind;
+	uint8_t end_reason;
+	bool ended;    // on the worker's dead list
+	bool queued;   // on the run queue
+	bool running;
+	bool local;    // captured and delivered on this node
+	bool l7;
+	bool decided;  // x->decision is of this exchange and generation
+	bool relaying; // the stage is relay: unread limits are those of a pipe
+	bool replied;  // ended by a local answer: flush it
+	bool logged;   // the last log line is out
+	uint32_t events; // pending, bit per enum event
+	struct exchange *next_run;
+	struct exchange *next_dead;
+	struct exchange *next, *previous; // all of the worker
+	struct leg leg[SIDES];
+	struct unread unread[SIDES];
+	struct slice in[SIDES]; // unconsumed bytes while a stage runs; then saved to unread
+	struct timer timer;
+	struct http *http;
+	// what is known
+	struct snapshot_pin *pin; // the generation that every pointer below belongs to
+	const struct workload *source;
+	const struct workload *destination;
+	const struct ss_service *service;
+	const struct policy *policy;
+	const struct ss_node *node; // to tunnel to
+	struct principal principal;
+	struct addr_port client;
+	struct addr_port dialled;  // the original destination
+	struct addr_port target;   // pod address and port
+	uint32_t ifindex;
+	struct decision decision;
+	const char *check_failed; // static text: which of the receiver's checks
+	uint16_t reply_status;
+	uint32_t linger_bytes;
+	uint32_t linger_pending;
+	// the claim of an inbound stream, copied: checked by the peer stage
+	struct tunnel_open open;
+	char open_text[320];
+	// the log line
+	uint64_t id;
+	uint64_t started_ns;
+	uint64_t bytes_logged[SIDES];
+	uint32_t sequence;
+};
+
+// NULL: limit reached (counted).
+struct exchange *exchange_new(struct worker *w, enum exchange_kind kind,
+			      const struct stage *stages);
+void exchange_start(struct exchange *x);
+// End it from outside of its machine, with the reason given to exchange_end before.
+void exchange_abort(struct exchange *x);
+// Post an event; the exchange runs later in this turn.
+void exchange_post(struct exchange *x, enum event e);
+// Drop what is still to be delivered about a leg that has been let go.
+void exchange_forget(struct exchange *x, enum side s);
+// Bytes from a leg, borrowed: runs the machine at once, keeps what no stage consumed.
+void exchange_on_data(struct exchange *x, enum side s, struct slice data);
+void exchange_consume(struct exchange *x, enum side s, size_t bytes);
+// Note why it ends (first reason wins); returns STEP_DONE so that stages can return it.
+enum step exchange_end(struct exchange *x, enum end_reason reason);
+// How much may lie unread with us before the source is stopped, in this stage.
+void exchange_balance(struct exchange *x);
+void exchange_run_queue(struct worker *w);
+void exchange_free_dead(struct worker *w);
+void exchange_set_timer(struct exchange *x, uint64_t after_ms);
+void exchange_cancel_timer(struct exchange *x);
+// Let the exchange's pointers follow to the worker's current snapshot; false: what it stands on is gone
+// (end_reason says what).
+bool exchange_repin(struct exchange *x, enum end_reason *reason);
+const char *exchange_stage_name(const struct exchange *x);
+void exchange_set_principal(struct exchange *x, const struct workload *source);
+// The OPEN frame's content, for mux.
+void exchange_describe_open(const struct exchange *x, struct tunnel_open *out);

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// L7 state of an exchange, shared by the request, relay and reply stages. Exists from the first byte
+// of a request until its answer is complete; an idle keep-alive connection holds none.
+#pragma once
+
+#include "core/http1.h"
+#include "core/match.h"
+#include "path/exchange.h"
+
+#define HTTP_LOG_PATH_MAX 256
+#define HTTP_LOG_HOST_MAX 128
+#define HTTP_LOG_METHOD_MAX 24
+
+struct http {
+	struct http1 request;
+	struct http1 response;
+	size_t scanned[SIDES];	   // http1_find_head's progress
+	uint32_t head_bytes;	   // of the request, at the front of in[DOWN]; 0 once forwarded
+	uint32_t target_offset;
+	uint32_t target_bytes;
+	bool rewrite;		   // forward canonical instead of the target as sent
+	bool request_forwarded;	   // at least a byte went upstream
+	bool response_begun;	   // at least a byte went downstream
+	bool response_head;	   // final head has been parsed
+	bool keep_alive;	   // the client may send another request
+	bool to_head;		   // the method is HEAD
+	bool upgrade;
+	uint16_t status;
+	const char *error;	   // static text: why a message was refused
+	uint16_t method_len, path_len, host_len;
+	char method[HTTP_LOG_METHOD_MAX];
+	char path[HTTP_LOG_PATH_MAX];
+	char host[HTTP_LOG_HOST_MAX];
+	uint32_t canonical_bytes;
+	uint8_t *canonical; // canonical path and query, in a chunk of the worker; NULL: as sent
+};
+
+// NULL: pool is full.
+struct http *http_new(struct exchange *x);
+void http_free(struct exchange *x);
+// Judge the head at the front of in[DOWN]; the request stage's work.
+enum step http_judge(struct exchange *x, size_t head_bytes);
+// The relay's two directions.
+enum step http_relay_request(struct exchange *x);
+enum step http_relay_response(struct exchange *x);
+enum step http_upstream_ended(struct exchange *x, bool reset);
+// The answer is queued whole and the connection ends behind it: log, FIN, linger.
+enum step finish_after_reply(struct exchange *x);
+// The exchange is whole: log it, then the next request of the connection.
+enum step http_next(struct exchange *x);
+// The pod's answer cannot be read: 502 if nothing of it has gone out, else the end.
+enum step http_bad_response(struct exchange *x, const char *error);
+// A local answer of this status; x->http says about which request. Returns STEP_REPLY.
+enum step http_refuse(struct exchange *x, uint16_t status, enum end_reason reason,
+		      const char *error);

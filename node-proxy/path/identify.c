@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Stage identify: who is calling? The captured source address and the interface that it came in by
+// name the workload; nothing the pod says does. An unknown local source is held until the
+// snapshot and the interface pins have caught up (a new pod's first packet comes before its address is
+// in the API), then refused.
+#include "path/stages.h"
+#include "path/worker.h"
+
+static bool identify_is_uplink(const struct worker *w, uint32_t ifindex)
+{
+	for (uint32_t i = 0; i < w->config.uplink_count; i++) {
+		if (w->config.uplinks[i] == ifindex)
+			return true;
+	}
+	return false;
+}
+
+// From outside the node: a node's own process, or somebody that no proxy vouches for.
+static void identify_remote(struct exchange *x, const struct snapshot *s)
+{
+	const struct ss_node *node = snapshot_node_by_addr(s, x->client.addr);
+
+	x->principal = (struct principal){
+		.type = node ? PRINCIPAL_NODE : PRINCIPAL_UNAUTHENTICATED,
+		.trust_domain = snapshot_meta(s)->trust_domain,
+	};
+}
+
+static bool identify_now(struct exchange *x)
+{
+	struct worker *w = x->worker;
+	const struct snapshot *s = x->pin->snapshot;
+	const struct workload *from = snapshot_workload_by_addr(s, x->client.addr);
+
+	if (identify_is_uplink(w, x->ifindex)) {
+		identify_remote(x, s);
+		return true;
+	}
+	if (!from || !slice_eq(from->record.node, w->config.node))
+		return false;
+	if (links_check(w->links, x->client.addr, from->record.uid, x->ifindex) != LINK_MATCHES)
+		return false;
+	exchange_set_principal(x, from);
+	return true;
+}
+
+enum step identify_enter(struct exchange *x)
+{
+	if (!x->pin)
+		return exchange_end(x, END_NO_SNAPSHOT);
+	if (identify_now(x))
+		return STEP_NEXT;
+	x->worker->counters.held_sources++;
+	exchange_set_timer(x, snapshot_meta(x->pin->snapshot)->hold_timeout_ms);
+	return STEP_WAIT;
+}
+
+enum step identify_on_event(struct exchange *x, enum event e)
+{
+	if (e == EVENT_TIMER)
+		return exchange_end(x, END_UNKNOWN_SOURCE);
+	if (e != EVENT_RECHECK)
+		return stage_default_event(x, e);
+	if (!identify_now(x))
+		return STEP_WAIT;
+	exchange_cancel_timer(x);
+	return STEP_NEXT;
+}
+
+enum step stage_default_event(struct exchange *x, enum event e)
+{
+	switch (e) {
+	case EVENT_RESET_DOWN:
+		return exchange_end(x, END_CLIENT_RESET);
+	case EVENT_RESET_UP:
+		return exchange_end(x, end_reason_from_tunnel(x->leg[UP].reset_reason));
+	case EVENT_TIMER:
+		return exchange_end(x, END_CONNECT_TIMEOUT);
+	case EVENT_DATA_DOWN:
+	case EVENT_DATA_UP:
+	case EVENT_CONNECTED:
+	case EVENT_SENT_DOWN:
+	case EVENT_SENT_UP:
+	case EVENT_FIN_DOWN:
+	case EVENT_FIN_UP:
+	case EVENT_RECHECK:
+	case EVENT_COUNT:
+		break;
+	}
+	return STEP_WAIT;
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The destination node's side: streams of a peer's tunnel, and the table of stages that every
+// connection to a local pod runs, whether it came by tunnel or (from enforce on) from this node.
+#include "path/inbound.h"
+
+#include "path/mux.h"
+#include "path/stages.h"
+#include "path/worker.h"
+
+static bool inbound_copy(struct exchange *x, struct slice *s, size_t *used)
+{
+	if (*used + s->len > sizeof(x->open_text))
+		return false;
+	memcpy(x->open_text + *used, s->ptr, s->len);
+	s->ptr = (const uint8_t *)x->open_text + *used;
+	*used += s->len;
+	return true;
+}
+
+bool inbound_open(struct mux *m, uint32_t stream, const struct tunnel_open *open)
+{
+	struct worker *w = m->worker;
+	struct exchange *x = exchange_new(w, EXCHANGE_INBOUND, inbound_stages);
+	struct leg *down;
+	size_t used = 0;
+
+	if (!x) {
+		w->counters.overloaded++;
+		return false;
+	}
+	x->open = *open;
+	down = &x->leg[DOWN];
+	down->side = DOWN;
+	down->exchange = x;
+	if (!inbound_copy(x, &x->open.source_uid, &used) ||
+	    !inbound_copy(x, &x->open.source_namespace, &used) ||
+	    !inbound_copy(x, &x->open.source_account, &used) ||
+	    !inbound_copy(x, &x->open.destination_uid, &used) ||
+	    mux_attach(m, down, stream) != ERR_OK) {
+		exchange_end(x, END_OVERLOADED);
+		exchange_abort(x);
+		return false;
+	}
+	exchange_start(x);
+	return true;
+}
+
+const struct stage inbound_stages[] = {
+	{"claim", claim_enter, claim_on_event},
+	{"enforce", enforce_enter, enforce_on_event},
+	{"request", request_enter, request_on_event}, // L7 only
+	{"deliver", deliver_enter, deliver_on_event},
+	{"relay", relay_enter, relay_on_event}, // L7: back to request, or on to reply
+	{"reply", reply_enter, reply_on_event},
+	{"linger", linger_enter, linger_on_event},
+	{0},
+};

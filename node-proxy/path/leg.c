@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Byte pipes over a TCP connection or a tunnel's stream; see leg.h. Frames and credit on the wire
+// are the mux's; the kernel is the conn's.
+#include "path/leg.h"
+
+#include "path/conn.h"
+#include "path/exchange.h"
+#include "path/mux.h"
+#include "path/worker.h"
+
+// ---- TCP: what the conn tells ------------------------------------------------------------------
+
+static void leg_on_data(struct conn *c, struct slice data)
+{
+	struct leg *l = c->owner;
+
+	l->bytes_in += data.len;
+	exchange_on_data(l->exchange, (enum side)l->side, data);
+}
+
+static void leg_on_eof(struct conn *c)
+{
+	struct leg *l = c->owner;
+
+	l->read_fin = true;
+	exchange_post(l->exchange, l->side == DOWN ? EVENT_FIN_DOWN : EVENT_FIN_UP);
+}
+
+static void leg_on_sent(struct conn *c, uint32_t bytes)
+{
+	struct leg *l = c->owner;
+
+	(void)bytes;
+	exchange_post(l->exchange, l->side == DOWN ? EVENT_SENT_DOWN : EVENT_SENT_UP);
+}
+
+static void leg_on_connected(struct conn *c)
+{
+	struct leg *l = c->owner;
+
+	l->connected = true;
+	exchange_post(l->exchange, EVENT_CONNECTED);
+}
+
+static void leg_on_failed(struct conn *c, int error)
+{
+	struct leg *l = c->owner;
+
+	(void)error;
+	l->dead = true;
+	l->reset_reason = l->connected ? TUNNEL_REASON_RESET : TUNNEL_REASON_UNREACHABLE;
+	l->conn = NULL;
+	conn_end(c, CONN_END_RESET);
+	exchange_post(l->exchange, l->side == DOWN ? EVENT_RESET_DOWN : EVENT_RESET_UP);
+}
+
+const struct conn_events leg_conn_events = {
+	.data = leg_on_data,
+	.eof = leg_on_eof,
+	.sent = leg_on_sent,
+	.connected = leg_on_connected,
+	.failed = leg_on_failed,
+};
+
+void leg_init_tcp(struct leg *l, struct exchange *x, uint8_t side, struct conn *c, bool connected)
+{
+	memset(l, 0, sizeof(*l));
+	l->type = LEG_TCP;
+	l->side = side;
+	l->exchange = x;
+	l->conn = c;
+	l->connected = connected;
+	c->owner = l;
+	conn_read_start(c);
+}
+
+// ---- both kinds --------------------------------------------------------------------------------
+
+bool leg_is_open(const struct leg *l)
+{
+	return l->type != LEG_NONE && !l->dead;
+}
+
+enum err leg_write(struct leg *l, struct slice data)
+{
+	if (!leg_is_open(l) || l->write_fin)
+		return ERR_CLOSED;
+	l->bytes_out += data.len;
+	return l->type == LEG_TCP ? conn_write(l->conn, data) : mux_write(l, data);
+}
+
+void leg_write_fin(struct leg *l)
+{
+	if (!leg_is_open(l) || l->write_fin)
+		return;
+	l->write_fin = true;
+	if (l->type == LEG_TCP)
+		conn_write_finish(l->conn);
+	else
+		mux_write_fin(l);
+}
+
+uint32_t leg_pending(const struct leg *l)
+{
+	if (!leg_is_open(l))
+		return 0;
+	return l->type == LEG_TCP ? l->conn->out.bytes : l->out.bytes;
+}
+
+static void leg_outstanding_tcp(struct leg *l, uint32_t bytes, uint32_t limit)
+{
+	struct conn *c = l->conn;
+
+	if (c->read_wanted && bytes >= limit)
+		conn_read_pause(c);
+	else if (!c->read_wanted && bytes <= limit / 4)
+		conn_read_start(c);
+}
+
+void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t limit)
+{
+	if (!leg_is_open(l) || l->read_fin)
+		return;
+	if (l->type == LEG_TCP) {
+		leg_outstanding_tcp(l, bytes, limit);
+		return;
+	}
+	// Give back what has left us, in steps of half a window so that credit frames stay few.
+	uint32_t gone = l->unreleased > bytes ? l->unreleased - bytes : 0;
+
+	if (gone >= l->window / 2) {
+		l->unreleased -= gone;
+		mux_grant(l, gone);
+	}
+}
+
+void leg_close(struct leg *l, bool flush, enum tunnel_reason reason)
+{
+	if (l->type == LEG_TCP && l->conn) {
+		struct conn *c = l->conn;
+
+		l->conn = NULL;
+		conn_end(c, flush ? CONN_END_FLUSH : CONN_END_RESET);
+	} else if (l->type == LEG_STREAM && l->mux) {
+		if (flush)
+			leg_write_fin(l);
+		mux_detach(l, flush ? TUNNEL_REASON_NONE : reason);
+	}
+	if (l->type == LEG_STREAM)
+		queue_clear(&l->out, &l->exchange->worker->chunks);
+	if (l->exchange)
+		exchange_forget(l->exchange, (enum side)l->side);
+	l->dead = true;
+}

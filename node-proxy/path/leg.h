@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// leg: one side of an exchange, a byte pipe with backpressure, half-close and reset, and no
+// descriptor of its own: a TCP connection (conn) or a stream of a tunnel (mux). Legs never call
+// up while bytes are written to them; what happens to them becomes an event of the exchange.
+#pragma once
+
+#include "core/tunnel_proto.h"
+#include "path/queue.h"
+
+struct conn;
+struct exchange;
+struct mux;
+struct worker;
+
+enum leg_type { LEG_NONE = 0, LEG_TCP, LEG_STREAM };
+
+struct leg {
+	enum leg_type type;
+	uint8_t side; // enum side of exchange.h
+	struct exchange *exchange;
+	struct conn *conn; // TCP
+	struct mux *mux;   // STREAM; NULL once the tunnel or the stream has gone
+	bool connected;	   // bytes can flow (TCP established, OPENED received)
+	bool read_fin;	   // the far end has finished; delivered as an event
+	bool write_fin;	   // we have finished; after everything queued
+	bool dead;	   // reset or lost, by either side
+	enum tunnel_reason reset_reason; // why it died, as far as the other side said
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	// STREAM
+	uint32_t stream_id;
+	uint32_t credit;     // bytes that we may still send
+	uint32_t granted;    // bytes that the peer may still send
+	uint32_t unreleased; // bytes received and not yet given back as credit
+	uint32_t window;     // what granted + unreleased add up to
+	struct queue out;    // waits for credit, the handshake or the tunnel's turn
+	struct leg *next_pending;
+	uint8_t flow; // which of the mux's fair queues: by source workload
+	bool pending;
+	bool open_wanted;
+	bool fin_sent;
+	bool on_bulk;	    // this direction has moved to the group's bulk connection
+	bool remote_moved;  // the far side's direction has
+};
+
+// Adopt an accepted or connecting conn, whose owner it becomes.
+extern const struct conn_events leg_conn_events;
+void leg_init_tcp(struct leg *l, struct exchange *x, uint8_t side, struct conn *c, bool connected);
+
+enum err must_check leg_write(struct leg *l, struct slice data);
+void leg_write_fin(struct leg *l);
+// Bytes accepted and not yet on their way.
+uint32_t leg_pending(const struct leg *l);
+// Of what this leg delivered, so many bytes still lie with us: resumes or pauses the reading, or
+// grants credit. limit is where reading has to stop.
+void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t limit);
+// Let go: gracefully if both directions have finished or flush is set, else by reset with reason.
+void leg_close(struct leg *l, bool flush, enum tunnel_reason reason);
+bool leg_is_open(const struct leg *l);

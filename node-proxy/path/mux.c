@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Life of a tunnel's connection, its stream table and its sending side; see mux.h. Frames that
+// arrive are mux_receive.c's; which tunnel a stream takes is peer.c's.
+#include "path/mux.h"
+
+#include <stdio.h>
+#include <unistd.h>
+#include "io/sock.h"
+#include "path/conn.h"
+#include "path/mux_send.h"
+#include "path/peer.h"
+#include "path/worker.h"
+#include "path/worker_log.h"
+
+// ---- life --------------------------------------------------------------------------------------
+
+static void mux_set_timer(struct mux *m, uint64_t after_ms)
+{
+	timer_set(&m->worker->timers, &m->timer, m->worker->now_ns + after_ms * NS_PER_MS);
+}
+
+void mux_goaway(struct mux *m, enum tunnel_reason reason)
+{
+	if (m->state != MUX_OPEN)
+		return;
+	mux_put_u16(m, TUNNEL_GOAWAY, 0, (uint16_t)reason);
+	m->state = MUX_GOAWAY;
+	mux_mark_dirty(m);
+	if (m->peer)
+		peer_on_end(m->peer, m, true);
+}
+
+static void mux_reset_streams(struct mux *m, enum tunnel_reason reason)
+{
+	for (uint32_t p = 0; p < STREAMS_PER_TUNNEL_MAX / MUX_PAGE; p++) {
+		if (!m->pages[p])
+			continue;
+		for (uint32_t i = 0; i < MUX_PAGE; i++) {
+			struct leg *l = m->pages[p]->slots[i];
+
+			if (!l)
+				continue;
+			l->reset_reason = reason;
+			l->dead = true;
+			l->mux = NULL;
+			l->pending = false;
+			m->worker->counters.streams_open--;
+			exchange_post(l->exchange,
+				      l->side == DOWN ? EVENT_RESET_DOWN : EVENT_RESET_UP);
+		}
+		pool_put(&m->worker->mux_pages, m->pages[p]);
+		m->pages[p] = NULL;
+	}
+	m->streams = 0;
+	m->pending_flows = 0;
+}
+
+void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason)
+{
+	struct worker *w = m->worker;
+	bool was_open = m->state == MUX_OPEN || m->state == MUX_GOAWAY;
+
+	if (m->state == MUX_DEAD)
+		return;
+	if (log_reason)
+		worker_log_tunnel(w, m, was_open ? "tunnel_closed" : "tunnel_failed", log_reason);
+	if (was_open)
+		w->counters.tunnels_open--;
+	m->state = MUX_DEAD;
+	mux_reset_streams(m, reason);
+	timer_cancel(&w->timers, &m->timer);
+	if (m->conn) {
+		conn_end(m->conn, CONN_END_FLUSH);
+		m->conn = NULL;
+	}
+	if (m->peer)
+		peer_on_end(m->peer, m, was_open);
+	m->peer = NULL;
+	m->next_dead = w->dead_muxes; // freed at the end of the turn
+	w->dead_muxes = m;
+}
+
+static void mux_free(struct mux *m)
+{
+	struct worker *w = m->worker;
+
+	if (m->previous)
+		m->previous->next = m->next;
+	else
+		w->muxes_list = m->next;
+	if (m->next)
+		m->next->previous = m->previous;
+	if (m->record)
+		pool_put(&w->records, m->record);
+	tls_session_free(m->tls);
+	pool_put(&w->muxes, m);
+}
+
+// One of the keys that the snapshot allows this node? None yet: no certificate has been issued that
+// this snapshot knows of, so nobody may speak for the node.
+static bool mux_pin_matches(const struct mux *m, const struct ss_node *node)
+{
+	for (size_t at = 0; at + NODE_PIN_BYTES <= node->key_pins.len; at += NODE_PIN_BYTES) {
+		if (memcmp(node->key_pins.ptr + at, m->key_pin, NODE_PIN_BYTES) == 0)
+			return true;
+	}
+	return false;
+}
+
+// Certificate ▶ node of the snapshot ▶ pinned key; a dialled one has to be the node that was meant.
+static enum err mux_check_peer(struct mux *m, struct reason *why)
+{
+	const struct snapshot *s = worker_snapshot(m->worker);
+	struct slice domain, name;
+	struct tls_peer peer;
+
+	if (tls_peer(m->tls, &peer) != ERR_OK ||
+	    identity_parse_node(peer.uri, &domain, &name) != ERR_OK)
+		return err_because(ERR_DENIED, why, "certificate names no node");
+	if (!s)
+		return err_because(ERR_DENIED, why, "no snapshot yet");
+	if (!slice_eq(domain, snapshot_meta(s)->trust_domain))
+		return err_because(ERR_DENIED, why, "certificate of trust domain %.*s",
+				   SLICE_ARG(domain));
+	const struct ss_node *node = snapshot_node_by_name(s, name);
+
+	if (!node)
+		return err_because(ERR_DENIED, why, "node %.*s is not in the snapshot",
+				   SLICE_ARG(name));
+	if (!m->server && !slice_eq_str(name, m->node))
+		return err_because(ERR_DENIED, why, "dialled %s, answered by %.*s", m->node,
+				   SLICE_ARG(name));
+	memcpy(m->key_pin, peer.key_pin, sizeof(m->key_pin));
+	m->certificate_not_after_unix_s = peer.not_after_unix_s;
+	snprintf(m->node, sizeof(m->node), "%.*s", SLICE_ARG(name));
+	if (!mux_pin_matches(m, node))
+		return err_because(ERR_DENIED, why, "key of node %s is not the pinned one", m->node);
+	return ERR_OK;
+}
+
+static void mux_put_hello(struct mux *m)
+{
+	struct tunnel_hello hello = {.version = TUNNEL_PROTO_VERSION, .bulk = m->bulk};
+	uint8_t bytes[256];
+	struct buf b;
+
+	memcpy(hello.group, m->group, sizeof(hello.group));
+	hello.generation = snapshot_generation(worker_snapshot(m->worker));
+	buf_init_fixed(&b, bytes, sizeof(bytes));
+	tunnel_encode_hello(&b, &hello);
+	mux_put_frame(m, &b);
+}
+
+static void mux_handshake(struct mux *m)
+{
+	struct reason why = {0};
+	enum err err = tls_handshake(m->tls, &why);
+
+	if (err == ERR_AGAIN)
+		return;
+	if (err == ERR_OK)
+		err = mux_check_peer(m, &why);
+	if (err != ERR_OK) {
+		m->worker->counters.checks_failed++;
+		mux_fail(m, TUNNEL_REASON_IDENTITY, why.text);
+		return;
+	}
+	m->state = MUX_OPEN;
+	m->worker->counters.tunnels_open++;
+	m->worker->counters.handshakes++;
+	m->last_busy_ns = m->last_received_ns = m->worker->now_ns;
+	mux_put_hello(m);
+	mux_set_timer(m, TUNNEL_PING_MS);
+	worker_log_tunnel(m->worker, m, "tunnel_established", NULL);
+	if (m->peer)
+		peer_on_open(m->peer, m);
+}
+
+static void mux_on_data(struct conn *c, struct slice ciphertext)
+{
+	struct mux *m = c->owner;
+	struct worker *w = m->worker;
+	enum err err = ERR_OK;
+
+	m->last_received_ns = w->now_ns;
+	tls_offer(m->tls, ciphertext);
+	if (m->state == MUX_HANDSHAKE)
+		mux_handshake(m);
+	while (m->state == MUX_OPEN || m->state == MUX_GOAWAY) {
+		size_t len;
+
+		err = tls_read(m->tls, w->plaintext, WORKER_PLAINTEXT_BYTES, &len);
+		if (err != ERR_OK)
+			break;
+		mux_receive(m, slice_make(w->plaintext, len));
+	}
+	if (m->state == MUX_DEAD || err == ERR_OK || err == ERR_AGAIN)
+		return;
+	mux_fail(m, TUNNEL_REASON_SHUTDOWN, err == ERR_CLOSED ? "closed by peer" : "TLS error");
+}
+
+static void mux_on_eof(struct conn *c)
+{
+	mux_fail(c->owner, TUNNEL_REASON_SHUTDOWN, "connection closed by peer");
+}
+
+static void mux_on_sent(struct conn *c, uint32_t bytes)
+{
+	struct mux *m = c->owner;
+
+	(void)bytes;
+	if (m->pending_flows && c->out.bytes <= TUNNEL_LOW_BYTES)
+		mux_mark_dirty(m);
+}
+
+static void mux_start_tls(struct mux *m)
+{
+	struct reason why = {0};
+	struct tls_context *context = m->server ? m->worker->tls_server : m->worker->tls_client;
+
+	m->state = MUX_HANDSHAKE;
+	if (!context || tls_session_new(context, m->server, mux_sink, m, &m->tls) != ERR_OK) {
+		mux_fail(m, TUNNEL_REASON_OVERLOADED, "no certificate yet, or out of TLS memory");
+		return;
+	}
+	if (m->server)
+		return;
+	enum err err = tls_handshake(m->tls, &why);
+
+	if (err != ERR_AGAIN)
+		mux_fail(m, TUNNEL_REASON_IDENTITY, why.text);
+}
+
+static void mux_on_connected(struct conn *c)
+{
+	mux_start_tls(c->owner);
+}
+
+static void mux_on_failed(struct conn *c, int error)
+{
+	mux_fail(c->owner, TUNNEL_REASON_UNREACHABLE, strerror(error));
+}
+
+static const struct conn_events mux_conn_events = {
+	.data = mux_on_data,
+	.eof = mux_on_eof,
+	.sent = mux_on_sent,
+	.connected = mux_on_connected,
+	.failed = mux_on_failed,
+};
+
+static struct mux *mux_new(struct worker *w, bool server)
+{
+	struct mux *m = pool_get(&w->muxes);
+
+	if (!m)
+		return NULL;
+	m->worker = w;
+	m->server = server;
+	m->next_slot = 1;
+	m->timer.tag = TIMER_MUX;
+	m->next = w->muxes_list;
+	if (m->next)
+		m->next->previous = m;
+	w->muxes_list = m;
+	return m;
+}
+
+void mux_accept(struct worker *w, int fd)
+{
+	struct mux *m = w->tls_server && w->pin ? mux_new(w, true) : NULL;
+	struct addr_port destination;
+	uint32_t ifindex;
+
+	if (!m) {
+		close(fd);
+		w->counters.tunnels_failed++;
+		return;
+	}
+	sock_tune(fd, USER_TIMEOUT_MS);
+	m->conn = conn_new_open(w, fd, RING_GROUP_TUNNEL, &mux_conn_events, m);
+	if (!m->conn || sock_accepted(fd, &m->remote, &destination, &ifindex) != ERR_OK) {
+		if (!m->conn)
+			close(fd);
+		mux_fail(m, TUNNEL_REASON_OVERLOADED, "out of descriptors");
+		return;
+	}
+	mux_set_timer(m, TUNNEL_HANDSHAKE_MS);
+	mux_start_tls(m);
+	if (m->conn) {
+		conn_read_many(m->conn);
+		conn_read_start(m->conn);
+	}
+}
+
+struct mux *mux_dial(struct worker *w, struct peer *p)
+{
+	struct sockaddr_storage to;
+	struct sock_dial_options options = {
+		.mark = w->config.mark,
+		.user_timeout_ms = USER_TIMEOUT_MS,
+		.source_port_base = (uint16_t)w->config.index,
+		.source_port_modulus = TUNNEL_PORT_MODULUS,
+	};
+	int fd;
+	struct mux *m = w->tls_client ? mux_new(w, false) : NULL;
+
+	if (!m)
+		return NULL;
+	m->peer = p;
+	m->remote = p->address;
+	m->state = MUX_CONNECTING;
+	snprintf(m->node, sizeof(m->node), "%s", p->name);
+	memcpy(m->group, p->group, sizeof(m->group));
+	w->counters.tunnels_dialled++;
+	if (sock_dial(p->address, &options, &fd) != ERR_OK) {
+		m->peer = NULL;
+		mux_fail(m, TUNNEL_REASON_UNREACHABLE, "no socket to dial with");
+		return NULL;
+	}
+	sock_address_to(p->address, &to);
+	m->conn = conn_new_connect(w, fd, &to, RING_GROUP_TUNNEL, &mux_conn_events, m);
+	if (!m->conn) {
+		close(fd);
+		m->peer = NULL;
+		mux_fail(m, TUNNEL_REASON_OVERLOADED, "too many connections");
+		return NULL;
+	}
+	conn_read_many(m->conn);
+	conn_read_start(m->conn);
+	mux_set_timer(m, TUNNEL_HANDSHAKE_MS);
+	return m;
+}
+
+void mux_on_timer(struct mux *m)
+{
+	uint64_t now = m->worker->now_ns;
+
+	if (m->state == MUX_CONNECTING || m->state == MUX_HANDSHAKE) {
+		mux_fail(m, TUNNEL_REASON_TIMEOUT, "no handshake in time");
+		return;
+	}
+	if (now - m->last_received_ns > TUNNEL_SILENCE_MS * NS_PER_MS) {
+		mux_fail(m, TUNNEL_REASON_TIMEOUT, "peer is silent");
+		return;
+	}
+	if (!m->server && m->streams == 0 && now - m->last_busy_ns > TUNNEL_IDLE_MS * NS_PER_MS) {
+		mux_goaway(m, TUNNEL_REASON_IDLE);
+		return;
+	}
+	if (now - m->last_received_ns > TUNNEL_PING_MS * NS_PER_MS) {
+		uint8_t bytes[16];
+		struct buf b;
+
+		buf_init_fixed(&b, bytes, sizeof(bytes));
+		tunnel_encode_u64(&b, TUNNEL_PING, now);
+		mux_put_frame(m, &b);
+	}
+	mux_set_timer(m, TUNNEL_PING_MS);
+}
+
+static void mux_recheck_one(struct mux *m)
+{
+	const struct snapshot *s = worker_snapshot(m->worker);
+	const struct ss_node *node = snapshot_node_by_name(s, slice_str(m->node));
+
+	if (m->state != MUX_OPEN && m->state != MUX_GOAWAY)
+		return;
+	if (!node)
+		mux_fail(m, TUNNEL_REASON_IDENTITY, "node has been removed");
+	else if (m->certificate_not_after_unix_s <= m->worker->now_unix_s)
+		mux_fail(m, TUNNEL_REASON_IDENTITY, "certificate has expired");
+	else if (!mux_pin_matches(m, node) && m->state == MUX_OPEN)
+		mux_goaway(m, TUNNEL_REASON_IDENTITY); // renewed: new streams on a new tunnel
+}
+
+void mux_recheck(struct worker *w)
+{
+	struct mux *next;
+
+	if (!w->pin)
+		return;
+	for (struct mux *m = w->muxes_list; m; m = next) {
+		next = m->next;
+		mux_recheck_one(m);
+	}
+}
+
+void mux_flush_dirty(struct worker *w)
+{
+	while (w->dirty_muxes) {
+		struct mux *m = w->dirty_muxes;
+
+		w->dirty_muxes = m->next_dirty;
+		m->dirty = false;
+		if (m->state == MUX_OPEN || m->state == MUX_GOAWAY)
+			mux_flush(m);
+	}
+	// No list names a dead one any more.
+	while (w->dead_muxes) {
+		struct mux *m = w->dead_muxes;
+
+		w->dead_muxes = m->next_dead;
+		mux_free(m);
+	}
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// mux: one TLS connection to a peer node and the streams on it (design: datapath.md, Tunnel). What
+// a turn produced for the peer is sealed into few records and leaves in one send at the end of
+// the turn. mux.c: life; mux_send.c: streams and sending;
+// mux_receive.c: frames from the peer and its bounds; peer.c: which mux a new stream takes, dialling and backoff.
+#pragma once
+
+#include "io/timer.h"
+#include "io/tls.h"
+#include "path/leg.h"
+
+enum mux_state {
+	MUX_NONE = 0,
+	MUX_CONNECTING,
+	MUX_HANDSHAKE,
+	MUX_OPEN,
+	MUX_GOAWAY, // no new streams; ends when the last one has
+	MUX_DEAD,   // freed at the end of the turn
+};
+
+#define MUX_FLOWS 64
+#define MUX_PAGE 256
+
+struct mux_page {
+	struct leg *slots[MUX_PAGE];
+};
+
+// Events of the running second, against a hostile peer.
+struct mux_rates {
+	uint64_t second;
+	uint32_t opens, resets, pings, credits, empty_data, skipped_bytes;
+};
+
+struct mux {
+	struct worker *worker;
+	struct conn *conn;
+	struct tls_session *tls;
+	struct peer *peer; // dialling side
+	enum mux_state state;
+	bool server;
+	bool bulk;
+	bool hello_received;
+	bool dirty;
+	bool record_failed;
+	char node[256]; // the peer's name: expected (dialled), or proven by its certificate
+	uint8_t group[16];
+	struct mux *next; // worker's list
+	struct mux *previous;
+	struct mux *next_dirty;
+	struct mux *next_dead;
+	struct timer timer;
+	uint64_t last_received_ns;
+	uint64_t last_busy_ns;
+	int64_t certificate_not_after_unix_s;
+	uint8_t key_pin[32];
+	struct addr_port remote;
+	// streams
+	struct mux_page *pages[STREAMS_PER_TUNNEL_MAX / MUX_PAGE];
+	uint32_t streams;
+	uint32_t next_slot;
+	uint16_t generations; // upper half of the next id
+	struct leg *pending_head[MUX_FLOWS]; // fair queues by source workload
+	struct leg *pending_tail[MUX_FLOWS];
+	uint64_t pending_flows; // bit i: queue i is not empty
+	uint32_t next_flow;
+	// sending: plaintext of the record being filled
+	uint8_t *record;
+	uint32_t record_bytes;
+	// receiving: frames may span records
+	struct tunnel_header frame;
+	uint32_t frame_left;
+	uint32_t header_bytes;
+	uint8_t header[TUNNEL_HEADER_BYTES];
+	uint32_t control_bytes;
+	uint8_t control[TUNNEL_CONTROL_MAX];
+	struct mux_rates rates;
+};
+
+// An accepted tunnel descriptor. Owns fd from here on.
+void mux_accept(struct worker *w, int fd);
+// Dial a node; NULL where no descriptor, memory or credentials are to be had.
+struct mux *mux_dial(struct worker *w, struct peer *p);
+bool mux_can_open(const struct mux *m);
+// A new stream for l, which describes itself through exchange_describe_open.
+enum err must_check mux_open(struct mux *m, struct leg *l);
+// The far side opened it: sent by the inbound path when the pod has accepted or was refused.
+void mux_send_opened(struct leg *l);
+void mux_send_refused(struct leg *l, enum tunnel_reason reason);
+// leg.c's doors.
+enum err must_check mux_write(struct leg *l, struct slice data);
+void mux_write_fin(struct leg *l);
+void mux_grant(struct leg *l, uint32_t bytes);
+void mux_detach(struct leg *l, enum tunnel_reason reason);
+// No new streams; those open go on.
+void mux_goaway(struct mux *m, enum tunnel_reason reason);
+// Ends the connection and resets every stream with the reason.
+void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason);
+// End of turn: seal and send what all dirty ones hold; free the dead.
+void mux_flush_dirty(struct worker *w);
+void mux_on_timer(struct mux *m);
+// After a snapshot or credentials change: ends tunnels to nodes that are gone or whose key is.
+void mux_recheck(struct worker *w);
+
+// mux_receive.c
+void mux_receive(struct mux *m, struct slice plaintext);
+struct leg *mux_find(struct mux *m, uint32_t stream);
+// mux_send.c for mux_receive.c
+uint8_t *mux_reserve(struct mux *m, uint32_t bytes);
+void mux_mark_dirty(struct mux *m);
+enum err must_check mux_attach(struct mux *m, struct leg *l, uint32_t stream);
+void mux_mark_pending(struct leg *l);

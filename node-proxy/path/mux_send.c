@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The sending side of a tunnel and its stream table: frames into records, credit, fair queues; see
+// mux.h. Life and death are mux.c's.
+#include "path/mux_send.h"
+
+#include "path/conn.h"
+#include "path/exchange.h"
+#include "path/worker.h"
+
+// ---- sending -----------------------------------------------------------------------------------
+
+void mux_mark_dirty(struct mux *m)
+{
+	if (m->dirty)
+		return;
+	m->dirty = true;
+	m->next_dirty = m->worker->dirty_muxes;
+	m->worker->dirty_muxes = m;
+}
+
+void mux_sink(void *context, struct slice ciphertext)
+{
+	struct mux *m = context;
+
+	if (!m->conn || conn_write(m->conn, ciphertext) != ERR_OK)
+		m->record_failed = true; // acted upon where it is safe: mux_flush
+}
+
+static void mux_seal(struct mux *m)
+{
+	if (m->record_bytes == 0)
+		return;
+	m->worker->counters.records_sealed++;
+	if (tls_write(m->tls, slice_make(m->record, m->record_bytes)) != ERR_OK)
+		m->record_failed = true;
+	m->record_bytes = 0;
+}
+
+uint8_t *mux_reserve(struct mux *m, uint32_t bytes)
+{
+	if (m->state != MUX_OPEN && m->state != MUX_GOAWAY)
+		return NULL;
+	if (m->record_bytes + bytes > TLS_RECORD_PLAINTEXT_MAX)
+		mux_seal(m);
+	if (!m->record)
+		m->record = pool_get_raw(&m->worker->records);
+	if (!m->record) {
+		m->record_failed = true;
+		mux_mark_dirty(m);
+		return NULL;
+	}
+	uint8_t *at = m->record + m->record_bytes;
+
+	m->record_bytes += bytes;
+	m->worker->counters.frames_sent++;
+	mux_mark_dirty(m);
+	return at;
+}
+
+void mux_put_frame(struct mux *m, const struct buf *frame)
+{
+	uint8_t *at;
+
+	if (frame->err != ERR_OK) {
+		m->record_failed = true;
+		return;
+	}
+	at = mux_reserve(m, (uint32_t)frame->len);
+	if (at)
+		memcpy(at, frame->ptr, frame->len);
+}
+
+void mux_put_u16(struct mux *m, enum tunnel_frame type, uint32_t stream, uint16_t value)
+{
+	uint8_t bytes[16];
+	struct buf b;
+
+	buf_init_fixed(&b, bytes, sizeof(bytes));
+	tunnel_encode_u16(&b, type, stream, value);
+	mux_put_frame(m, &b);
+}
+
+static void mux_put_empty(struct mux *m, enum tunnel_frame type, uint32_t stream)
+{
+	uint8_t *at = mux_reserve(m, TUNNEL_HEADER_BYTES);
+
+	if (at)
+		tunnel_encode_header(at, type, 0, stream);
+}
+
+static bool mux_is_backlogged(const struct mux *m)
+{
+	return !m->conn || m->conn->out.bytes >= TUNNEL_HIGH_BYTES;
+}
+
+// Moves up to one frame's worth of data into the record; returns what it took.
+static uint32_t mux_put_data(struct mux *m, struct leg *l, struct slice data)
+{
+	uint32_t bytes = (uint32_t)(data.len < TUNNEL_DATA_MAX ? data.len : TUNNEL_DATA_MAX);
+
+	if (bytes > l->credit)
+		bytes = l->credit;
+	if (bytes == 0)
+		return 0;
+	uint8_t *at = mux_reserve(m, TUNNEL_HEADER_BYTES + bytes);
+
+	if (!at)
+		return 0;
+	tunnel_encode_header(at, TUNNEL_DATA, bytes, l->stream_id);
+	memcpy(at + TUNNEL_HEADER_BYTES, data.ptr, bytes);
+	l->credit -= bytes;
+	return bytes;
+}
+
+enum err mux_write(struct leg *l, struct slice data)
+{
+	struct mux *m = l->mux;
+
+	if (!m)
+		return ERR_CLOSED;
+	if (!l->open_wanted && l->out.bytes == 0) {
+		while (data.len > 0 && !mux_is_backlogged(m)) {
+			uint32_t taken = mux_put_data(m, l, data);
+
+			if (taken == 0)
+				break;
+			data.ptr += taken;
+			data.len -= taken;
+		}
+	}
+	if (data.len == 0)
+		return ERR_OK;
+	enum err err = queue_put(&l->out, &m->worker->chunks, data);
+
+	mux_mark_pending(l);
+	return err;
+}
+
+// Would serving this stream put anything on the wire?
+static bool mux_has_work(const struct leg *l)
+{
+	if (l->open_wanted)
+		return true;
+	if (l->out.bytes > 0)
+		return l->credit > 0;
+	return l->write_fin && !l->fin_sent;
+}
+
+void mux_mark_pending(struct leg *l)
+{
+	struct mux *m = l->mux;
+
+	if (l->pending || !mux_has_work(l))
+		return;
+	l->pending = true;
+	l->next_pending = NULL;
+	if (m->pending_tail[l->flow])
+		m->pending_tail[l->flow]->next_pending = l;
+	else
+		m->pending_head[l->flow] = l;
+	m->pending_tail[l->flow] = l;
+	m->pending_flows |= 1ull << l->flow;
+	mux_mark_dirty(m);
+}
+
+static struct leg *mux_pop_pending(struct mux *m, uint32_t flow)
+{
+	struct leg *l = m->pending_head[flow];
+
+	m->pending_head[flow] = l->next_pending;
+	if (!m->pending_head[flow]) {
+		m->pending_tail[flow] = NULL;
+		m->pending_flows &= ~(1ull << flow);
+	}
+	l->pending = false;
+	l->next_pending = NULL;
+	return l;
+}
+
+static void mux_unlink_pending(struct mux *m, struct leg *l)
+{
+	struct leg **at = &m->pending_head[l->flow], *before = NULL;
+
+	if (!l->pending)
+		return;
+	while (*at && *at != l) {
+		before = *at;
+		at = &(*at)->next_pending;
+	}
+	if (*at) {
+		*at = l->next_pending;
+		if (m->pending_tail[l->flow] == l)
+			m->pending_tail[l->flow] = before;
+		if (!m->pending_head[l->flow])
+			m->pending_flows &= ~(1ull << l->flow);
+	}
+	l->pending = false;
+}
+
+void mux_write_fin(struct leg *l)
+{
+	if (!l->mux)
+		return;
+	if (!l->open_wanted && l->out.bytes == 0) {
+		mux_put_empty(l->mux, TUNNEL_FIN, l->stream_id);
+		l->fin_sent = true;
+		return;
+	}
+	mux_mark_pending(l);
+}
+
+static void mux_put_open(struct mux *m, struct leg *l)
+{
+	uint8_t bytes[TUNNEL_CONTROL_MAX];
+	struct tunnel_open open;
+	struct buf b;
+
+	exchange_describe_open(l->exchange, &open);
+	buf_init_fixed(&b, bytes, sizeof(bytes));
+	tunnel_encode_open(&b, l->stream_id, &open);
+	mux_put_frame(m, &b);
+	l->open_wanted = false;
+}
+
+// One turn of one stream: at most one DATA frame, so that streams alternate.
+static void mux_serve(struct mux *m, struct leg *l)
+{
+	if (l->open_wanted)
+		mux_put_open(m, l);
+	if (l->out.bytes > 0) {
+		uint32_t taken = mux_put_data(m, l, queue_peek(&l->out));
+
+		queue_consume(&l->out, &m->worker->chunks, taken);
+		if (taken > 0)
+			exchange_post(l->exchange,
+				      l->side == DOWN ? EVENT_SENT_DOWN : EVENT_SENT_UP);
+	}
+	if (l->out.bytes == 0 && l->write_fin && !l->fin_sent) {
+		mux_put_empty(m, TUNNEL_FIN, l->stream_id);
+		l->fin_sent = true;
+	}
+	mux_mark_pending(l);
+}
+
+// Round robin over source workloads (64 fair queues), then over the streams of each.
+static void mux_pump(struct mux *m)
+{
+	while (m->pending_flows && !mux_is_backlogged(m) && !m->record_failed) {
+		uint32_t flow = m->next_flow;
+
+		while (!(m->pending_flows & (1ull << flow)))
+			flow = (flow + 1) % MUX_FLOWS;
+		m->next_flow = (flow + 1) % MUX_FLOWS;
+		mux_serve(m, mux_pop_pending(m, flow));
+	}
+}
+
+void mux_grant(struct leg *l, uint32_t bytes)
+{
+	uint8_t frame[16];
+	struct buf b;
+
+	if (!l->mux)
+		return;
+	buf_init_fixed(&b, frame, sizeof(frame));
+	tunnel_encode_u32(&b, TUNNEL_CREDIT, l->stream_id, bytes);
+	mux_put_frame(l->mux, &b);
+	l->granted += bytes;
+}
+
+void mux_send_opened(struct leg *l)
+{
+	if (l->mux)
+		mux_put_empty(l->mux, TUNNEL_OPENED, l->stream_id);
+}
+
+void mux_send_refused(struct leg *l, enum tunnel_reason reason)
+{
+	if (!l->mux)
+		return;
+	mux_put_u16(l->mux, TUNNEL_REFUSED, l->stream_id, (uint16_t)reason);
+	mux_detach(l, TUNNEL_REASON_NONE);
+}
+
+// ---- streams -----------------------------------------------------------------------------------
+
+static struct leg **mux_slot(struct mux *m, uint32_t stream, bool make)
+{
+	uint32_t slot = TUNNEL_SLOT(stream);
+	struct mux_page **page = &m->pages[slot / MUX_PAGE];
+
+	if (!*page && make)
+		*page = pool_get(&m->worker->mux_pages);
+	return *page ? &(*page)->slots[slot % MUX_PAGE] : NULL;
+}
+
+struct leg *mux_find(struct mux *m, uint32_t stream)
+{
+	struct leg **slot = mux_slot(m, stream, false);
+
+	return slot && *slot && (*slot)->stream_id == stream ? *slot : NULL;
+}
+
+enum err mux_attach(struct mux *m, struct leg *l, uint32_t stream)
+{
+	struct leg **slot = mux_slot(m, stream, true);
+
+	if (!slot)
+		return ERR_NOMEM;
+	if (*slot) {
+		// A peer that reuses a slot has given the old stream up.
+		struct leg *old = *slot;
+
+		mux_detach(old, TUNNEL_REASON_PROTOCOL);
+		old->dead = true;
+		exchange_post(old->exchange, old->side == DOWN ? EVENT_RESET_DOWN : EVENT_RESET_UP);
+	}
+	*slot = l;
+	l->type = LEG_STREAM;
+	l->mux = m;
+	l->stream_id = stream;
+	l->credit = TUNNEL_CREDIT_INITIAL;
+	l->granted = TUNNEL_CREDIT_INITIAL;
+	l->window = TUNNEL_CREDIT_INITIAL;
+	m->streams++;
+	m->worker->counters.streams_open++;
+	return ERR_OK;
+}
+
+// A free slot from next_slot on; 0: none.
+static uint32_t mux_free_slot(struct mux *m)
+{
+	for (uint32_t tries = 1; tries < STREAMS_PER_TUNNEL_MAX; tries++) {
+		uint32_t slot = m->next_slot;
+
+		m->next_slot = slot + 1 < STREAMS_PER_TUNNEL_MAX ? slot + 1 : 1;
+		struct leg **at = mux_slot(m, slot, false);
+
+		if (!at || !*at)
+			return slot;
+	}
+	return 0;
+}
+
+bool mux_can_open(const struct mux *m)
+{
+	return m && m->state != MUX_GOAWAY && m->state != MUX_DEAD && m->state != MUX_NONE &&
+	       m->streams < STREAMS_PER_TUNNEL_MAX - 1;
+}
+
+enum err mux_open(struct mux *m, struct leg *l)
+{
+	uint32_t slot = mux_free_slot(m);
+
+	if (slot == 0)
+		return ERR_FULL;
+	// Lower slots first when they are free again: pages stay few.
+	if (m->streams < m->next_slot / 2)
+		m->next_slot = 1;
+	enum err err = mux_attach(m, l, (uint32_t)++m->generations << 16 | slot);
+
+	if (err != ERR_OK)
+		return err;
+	l->open_wanted = true;
+	mux_mark_pending(l);
+	return ERR_OK;
+}
+
+// The stream leaves the table; reason NONE: it has ended in good order, else RESET tells the peer.
+void mux_detach(struct leg *l, enum tunnel_reason reason)
+{
+	struct mux *m = l->mux;
+	struct leg **slot;
+
+	if (!m)
+		return;
+	mux_unlink_pending(m, l);
+	slot = mux_slot(m, l->stream_id, false);
+	if (slot && *slot == l)
+		*slot = NULL;
+	if (reason != TUNNEL_REASON_NONE && !l->open_wanted)
+		mux_put_u16(m, TUNNEL_RESET, l->stream_id, (uint16_t)reason);
+	l->mux = NULL;
+	m->streams--;
+	m->worker->counters.streams_open--;
+	if (m->streams == 0) {
+		m->last_busy_ns = m->worker->now_ns;
+		mux_mark_dirty(m); // a GOAWAY may have waited for it
+	}
+}
+
+void mux_flush(struct mux *m)
+{
+	mux_pump(m);
+	mux_seal(m);
+	if (m->record) {
+		pool_put(&m->worker->records, m->record);
+		m->record = NULL;
+	}
+	if (m->record_failed)
+		mux_fail(m, TUNNEL_REASON_OVERLOADED, "out of buffers");
+	else if (m->state == MUX_GOAWAY && m->streams == 0)
+		mux_fail(m, TUNNEL_REASON_SHUTDOWN, "drained");
+}

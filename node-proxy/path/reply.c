@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Stage reply: a local answer (RFC 9110 15), one clear sentence. Where the request has been read
+// whole, the connection goes on; else the answer lingers: FIN, then what still comes is thrown
+// away within bounds, because a RST would destroy the answer on its way.
+#include <stdio.h>
+#include "common/buf.h"
+#include "path/http.h"
+#include "path/mux.h"
+#include "path/stages.h"
+#include "path/worker.h"
+#include "path/worker_log.h"
+
+#define REPLY_BYTES_MAX 1024
+
+static const char *reply_phrase(uint16_t status)
+{
+	switch (status) {
+	case 400:
+		return "Bad Request";
+	case 401:
+		return "Unauthorized";
+	case 403:
+		return "Forbidden";
+	case 408:
+		return "Request Timeout";
+	case 429:
+		return "Too Many Requests";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 500:
+		return "Internal Server Error";
+	case 501:
+		return "Not Implemented";
+	case 502:
+		return "Bad Gateway";
+	case 503:
+		return "Service Unavailable";
+	case 504:
+		return "Gateway Timeout";
+	default:
+		return "Error";
+	}
+}
+
+// What the caller is told. Neither rule nor policy: those are for the log (an attacker reads this).
+static const char *reply_sentence(const struct exchange *x)
+{
+	switch (x->reply_status) {
+	case 401:
+		return x->decision.jwt == JWT_MISSING ? "A bearer token is required."
+						      : "The bearer token is not valid.";
+	case 403:
+		return "Access is denied by policy.";
+	case 429:
+		return "Too many requests from this client.";
+	case 500:
+		return "A policy of this service is invalid, so it refuses all requests.";
+	default:
+		return x->http && x->http->error ? x->http->error : "The request was refused.";
+	}
+}
+
+static void reply_fields(const struct exchange *x, struct buf *b)
+{
+	const struct decision *d = &x->decision;
+
+	if (x->reply_status == 401) {
+		// RFC 6750 3: no error code where no token was sent.
+		if (d->jwt == JWT_MISSING)
+			buf_put_str(b, "WWW-Authenticate: Bearer\r\n");
+		else
+			buf_printf(b,
+				   "WWW-Authenticate: Bearer error=\"invalid_token\", "
+				   "error_description=\"%s\"\r\n",
+				   jwt_refusal_name(d->jwt));
+	}
+	if (x->reply_status == 429) {
+		uint64_t after_s = (d->retry_after_ns + NS_PER_S - 1) / NS_PER_S;
+
+		buf_printf(b,
+			   "Retry-After: %llu\r\nRateLimit-Limit: %llu\r\n"
+			   "RateLimit-Remaining: %llu\r\nRateLimit-Reset: %llu\r\n",
+			   (unsigned long long)after_s, (unsigned long long)d->limit_requests,
+			   (unsigned long long)d->limit_remaining, (unsigned long long)after_s);
+	}
+}
+
+static bool reply_may_continue(const struct exchange *x)
+{
+	const struct http *h = x->http;
+
+	return h && h->keep_alive && h->head_bytes > 0 && http1_is_complete(&h->request) &&
+	       !h->upgrade;
+}
+
+static enum err reply_write(struct exchange *x, bool keep)
+{
+	uint8_t bytes[REPLY_BYTES_MAX];
+	char body[256];
+	struct buf b;
+	int body_bytes = snprintf(body, sizeof(body), "%s\n", reply_sentence(x));
+
+	buf_init_fixed(&b, bytes, sizeof(bytes));
+	buf_printf(&b, "HTTP/1.1 %u %s\r\n", x->reply_status, reply_phrase(x->reply_status));
+	reply_fields(x, &b);
+	buf_printf(&b, "Content-Type: text/plain\r\nContent-Length: %d\r\n", body_bytes);
+	if (!keep)
+		buf_put_str(&b, "Connection: close\r\n");
+	buf_put_str(&b, "\r\n");
+	if (!x->http || !x->http->to_head)
+		buf_put(&b, body, (size_t)body_bytes);
+	return b.err == ERR_OK ? leg_write(&x->leg[DOWN], buf_slice(&b)) : b.err;
+}
+
+enum step reply_enter(struct exchange *x)
+{
+	bool keep = reply_may_continue(x);
+	struct leg *down = &x->leg[DOWN];
+
+	if (x->http)
+		x->http->status = x->reply_status;
+	if (down->type == LEG_STREAM && !down->connected) {
+		down->connected = true;
+		mux_send_opened(down);
+	}
+	if (reply_write(x, keep) != ERR_OK)
+		return exchange_end(x, END_OVERLOADED);
+	if (!keep)
+		return finish_after_reply(x);
+	exchange_consume(x, DOWN, x->http->head_bytes);
+	return http_next(x);
+}
+
+enum step reply_on_event(struct exchange *x, enum event e)
+{
+	return stage_default_event(x, e); // reply never waits
+}
+
+// ---- linger ------------------------------------------------------------------------------------
+
+static enum step linger_step(struct exchange *x)
+{
+	struct leg *down = &x->leg[DOWN];
+
+	x->linger_bytes += (uint32_t)x->in[DOWN].len;
+	exchange_consume(x, DOWN, x->in[DOWN].len);
+	exchange_consume(x, UP, x->in[UP].len);
+	if (!leg_is_open(down))
+		return STEP_DONE;
+	if (leg_pending(down) > 0)
+		return x->linger_bytes > LINGER_BYTES_MAX ? STEP_DONE : STEP_WAIT;
+	return down->read_fin || x->linger_bytes > LINGER_BYTES_MAX ? STEP_DONE : STEP_WAIT;
+}
+
+// The answer is queued whole and the connection ends: log, FIN, linger.
+enum step finish_after_reply(struct exchange *x)
+{
+	worker_log_exchange(x);
+	x->logged = true;
+	x->replied = true;
+	if (x->end_reason == END_NONE)
+		x->end_reason = END_CLOSED;
+	leg_close(&x->leg[UP], false, TUNNEL_REASON_NONE);
+	leg_write_fin(&x->leg[DOWN]);
+	exchange_set_timer(x, LINGER_MS);
+	return STEP_LINGER;
+}
+
+enum step linger_enter(struct exchange *x)
+{
+	return linger_step(x);
+}
+
+enum step linger_on_event(struct exchange *x, enum event e)
+{
+	if (e == EVENT_TIMER && leg_pending(&x->leg[DOWN]) > 0 && leg_is_open(&x->leg[DOWN])) {
+		// A slow reader of a large answer: as long as it takes bytes it may go on.
+		if (x->linger_pending == leg_pending(&x->leg[DOWN]))
+			return STEP_DONE;
+		x->linger_pending = leg_pending(&x->leg[DOWN]);
+		exchange_set_timer(x, USER_TIMEOUT_MS);
+		return STEP_WAIT;
+	}
+	if (e == EVENT_TIMER || e == EVENT_RESET_DOWN)
+		return STEP_DONE;
+	return linger_step(x);
+}

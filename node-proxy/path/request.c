@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Stage request: where an L7 rule covers the port, a request head is awaited, parsed and judged
+// before a byte of it reaches the pod. What cannot be read is refused; sniffing words the refusal and
+// never decides whether policy applies. Opaque exchanges pass through.
+#include "core/detect.h"
+#include "path/enforce.h"
+#include "path/http.h"
+#include "path/leg.h"
+#include "path/stages.h"
+#include "path/worker.h"
+
+struct http *http_new(struct exchange *x)
+{
+	x->http = pool_get(&x->worker->https);
+	if (!x->http)
+		x->worker->counters.pool_full++;
+	return x->http;
+}
+
+void http_free(struct exchange *x)
+{
+	struct worker *w = x->worker;
+
+	if (!x->http)
+		return;
+	if (x->http->canonical)
+		pool_put(&w->chunks, x->http->canonical);
+	pool_put(&w->https, x->http);
+	x->http = NULL;
+}
+
+enum step http_refuse(struct exchange *x, uint16_t status, enum end_reason reason,
+		      const char *error)
+{
+	x->reply_status = status;
+	x->end_reason = (uint8_t)reason;
+	if (x->http)
+		x->http->error = error;
+	return STEP_REPLY;
+}
+
+static uint16_t copy_text(char *to, size_t max, struct slice from)
+{
+	size_t len = from.len < max ? from.len : max;
+
+	memcpy(to, from.ptr, len);
+	return (uint16_t)len;
+}
+
+// ---- the request target ------------------------------------------------------------------------
+
+struct target {
+	struct slice path; // canonical, in the worker's scratch or in the head
+	struct slice query;
+	struct slice host;
+	bool changed;
+};
+
+// absolute-form (RFC 9112 3.2.2): its authority has to be the Host field's; it goes on as origin-form.
+static enum err target_split_absolute(struct slice target, struct slice host, struct slice *origin)
+{
+	static const struct slice scheme = {(const uint8_t *)"http://", 7};
+	struct slice rest, authority;
+
+	if (target.len <= scheme.len ||
+	    !slice_eq_nocase(slice_make(target.ptr, scheme.len), scheme))
+		return ERR_MALFORMED;
+	rest = slice_make(target.ptr + scheme.len, target.len - scheme.len);
+	authority = slice_make(rest.ptr, slice_find(rest, '/'));
+	if (!slice_eq_nocase(authority, host))
+		return ERR_MALFORMED;
+	*origin = slice_make(rest.ptr + authority.len, rest.len - authority.len);
+	if (origin->len == 0)
+		*origin = SLICE_LIT("/");
+	return ERR_OK;
+}
+
+static enum err target_parse(const struct http1_message *m, struct arena *scratch,
+			     struct target *out)
+{
+	struct slice origin = m->target;
+	size_t room = m->target.len + 1;
+	uint8_t *path = arena_alloc(scratch, 1, room);
+	uint8_t *host = arena_alloc(scratch, 1, m->host.len + 1);
+	enum err err;
+
+	if (!path || !host)
+		return ERR_TOO_LARGE;
+	err = host_canonicalize(m->host, host, m->host.len + 1, &out->host);
+	if (err != ERR_OK)
+		return err;
+	if (slice_eq_str(origin, "*") && slice_eq_str(m->method, "OPTIONS")) {
+		out->path = origin;
+		return ERR_OK;
+	}
+	if (origin.len == 0 || origin.ptr[0] != '/') {
+		err = target_split_absolute(m->target, m->host, &origin);
+		if (err != ERR_OK)
+			return err;
+		out->changed = true;
+	}
+	bool edited;
+
+	err = path_canonicalize(origin, path, room, &out->path, &out->query, &edited);
+	out->changed |= edited;
+	return err;
+}
+
+// The canonical form goes on to the pod: what was judged is what arrives.
+static enum err target_keep(struct exchange *x, const struct target *t)
+{
+	struct http *h = x->http;
+	size_t bytes = t->path.len + t->query.len;
+
+	if (!t->changed)
+		return ERR_OK;
+	if (bytes > CHUNK_BYTES)
+		return ERR_TOO_LARGE;
+	h->canonical = pool_get_raw(&x->worker->chunks);
+	if (!h->canonical)
+		return ERR_NOMEM;
+	memcpy(h->canonical, t->path.ptr, t->path.len);
+	memcpy(h->canonical + t->path.len, t->query.ptr, t->query.len);
+	h->canonical_bytes = (uint32_t)bytes;
+	h->rewrite = true;
+	return ERR_OK;
+}
+
+// ---- judging -----------------------------------------------------------------------------------
+
+static bool request_header(const void *headers, struct slice lower_name, struct slice *value)
+{
+	return http1_find(headers, lower_name, value);
+}
+
+static enum step request_decide(struct exchange *x, const struct http1_message *m,
+				const struct target *t, struct arena *scratch,
+				struct decide_context *context)
+{
+	struct decide_subject subject = {.destination = x->destination, .policy = x->policy};
+	struct policy_input in;
+
+	context->arena = scratch;
+	enforce_input(x, &in);
+	in.l7 = true;
+	in.method = m->method;
+	in.path = t->path;
+	in.host = t->host;
+	in.headers = m;
+	in.header = request_header;
+	decide_request(context, &subject, &in, &x->decision);
+	x->decided = true;
+	switch (x->decision.verdict) {
+	case VERDICT_ALLOW:
+		return STEP_NEXT;
+	case VERDICT_UNAUTHENTICATED:
+		return http_refuse(x, 401, END_UNAUTHENTICATED, NULL);
+	case VERDICT_LIMITED:
+		return http_refuse(x, 429, END_RATE_LIMITED, NULL);
+	case VERDICT_BROKEN:
+		return http_refuse(x, 500, END_POLICY_INVALID, NULL);
+	case VERDICT_DENY:
+	case VERDICT_NEEDS_L7:
+	case VERDICT_COUNT:
+		break;
+	}
+	return http_refuse(x, 403, END_DENIED, NULL);
+}
+
+static enum step request_unreadable(struct exchange *x, enum err err, const char *error)
+{
+	if (err == ERR_TOO_LARGE)
+		return http_refuse(x, 431, END_TOO_LARGE, error);
+	if (err == ERR_UNSUPPORTED)
+		return http_refuse(x, 501, END_BAD_REQUEST, error);
+	return http_refuse(x, 400, END_BAD_REQUEST, error);
+}
+
+enum step http_judge(struct exchange *x, size_t head_bytes)
+{
+	struct http *h = x->http;
+	struct http1_message *m = x->worker->message;
+	struct slice head = slice_make(x->in[DOWN].ptr, head_bytes);
+	struct decide_context context;
+	struct target target = {0};
+	struct arena scratch;
+
+	x->started_ns = x->worker->now_ns;
+	x->worker->counters.requests++;
+	h->head_bytes = (uint32_t)head_bytes;
+	http1_init_request(&h->request);
+	enum err err = http1_head(&h->request, head, m);
+
+	h->method_len = copy_text(h->method, sizeof(h->method), m->method);
+	h->path_len = copy_text(h->path, sizeof(h->path),
+				slice_make(m->target.ptr, slice_find(m->target, '?')));
+	h->host_len = copy_text(h->host, sizeof(h->host), m->host);
+	if (err != ERR_OK)
+		return request_unreadable(x, err, h->request.error);
+	if (m->upgrade && !slice_eq_nocase(m->upgrade_token, SLICE_LIT("websocket")))
+		return http_refuse(x, 501, END_BAD_REQUEST, "upgrade to other than websocket");
+	h->upgrade = m->upgrade;
+	h->keep_alive = m->keep_alive;
+	h->to_head = slice_eq_str(m->method, "HEAD");
+	h->target_offset = (uint32_t)(m->target.ptr - head.ptr);
+	h->target_bytes = (uint32_t)m->target.len;
+	enforce_context(x, &scratch, &context);
+	err = target_parse(m, &scratch, &target);
+	if (err == ERR_OK)
+		err = target_keep(x, &target);
+	if (err != ERR_OK)
+		return request_unreadable(x, err == ERR_NOMEM ? ERR_TOO_LARGE : err,
+					  "request target or host cannot be made canonical");
+	h->path_len = copy_text(h->path, sizeof(h->path), target.path);
+	return request_decide(x, m, &target, &scratch, &context);
+}
+
+// ---- waiting for a head ------------------------------------------------------------------------
+
+static enum step request_not_http(struct exchange *x, enum detect_protocol p)
+{
+	x->check_failed = p == DETECT_TLS    ? "a rule reads requests here, and the bytes are TLS"
+			  : p == DETECT_HTTP2 ? "a rule reads requests here, and the bytes are HTTP/2"
+					      : "a rule reads requests here, and the bytes are no HTTP";
+	return exchange_end(x, END_NOT_HTTP);
+}
+
+static enum step request_read(struct exchange *x)
+{
+	struct slice in = x->in[DOWN];
+	size_t head_bytes;
+
+	if (in.len == 0)
+		return STEP_WAIT;
+	if (!x->http) {
+		if (!http_new(x))
+			return exchange_end(x, END_OVERLOADED);
+		exchange_set_timer(x, snapshot_meta(x->pin->snapshot)->header_timeout_ms);
+	}
+	enum err err = http1_find_head(in, &x->http->scanned[DOWN], &head_bytes);
+
+	if (err != ERR_OK) {
+		enum detect_protocol p = detect_first_bytes(in);
+
+		if (p != DETECT_HTTP1 && p != DETECT_NEED_MORE)
+			return request_not_http(x, p);
+	}
+	if (err == ERR_MALFORMED) {
+		x->http->head_bytes = (uint32_t)in.len;
+		return http_refuse(x, 400, END_BAD_REQUEST, "malformed line in the head");
+	}
+	if (err == ERR_AGAIN ? in.len >= snapshot_meta(x->pin->snapshot)->header_bytes_max
+			     : head_bytes > snapshot_meta(x->pin->snapshot)->header_bytes_max) {
+		x->http->head_bytes = (uint32_t)in.len;
+		return http_refuse(x, 431, END_TOO_LARGE, "request head is too large");
+	}
+	if (err == ERR_AGAIN)
+		return x->leg[DOWN].read_fin ? exchange_end(x, END_BAD_REQUEST) : STEP_WAIT;
+	exchange_cancel_timer(x);
+	return http_judge(x, head_bytes);
+}
+
+enum step request_enter(struct exchange *x)
+{
+	if (!x->l7)
+		return STEP_NEXT;
+	if (x->in[DOWN].len == 0)
+		exchange_set_timer(x, x->sequence > 0
+					      ? snapshot_meta(x->pin->snapshot)->http_idle_timeout_ms
+					      : snapshot_meta(x->pin->snapshot)->header_timeout_ms);
+	if (x->in[DOWN].len == 0 && x->leg[DOWN].read_fin)
+		return exchange_end(x, END_CLOSED);
+	return request_read(x);
+}
+
+// The pod's side between two requests: what it sends unasked or its close cost only that leg; the
+// next request dials anew.
+static enum step request_upstream_gone(struct exchange *x)
+{
+	leg_close(&x->leg[UP], false, TUNNEL_REASON_NONE);
+	exchange_consume(x, UP, x->in[UP].len);
+	return STEP_WAIT;
+}
+
+enum step request_on_event(struct exchange *x, enum event e)
+{
+	switch (e) {
+	case EVENT_DATA_DOWN:
+		return request_read(x);
+	case EVENT_FIN_DOWN:
+		x->logged = !x->http; // an idle connection that closes is no request
+		return exchange_end(x, x->http ? END_BAD_REQUEST : END_CLOSED);
+	case EVENT_RESET_DOWN:
+		x->logged = x->sequence > 0 && !x->http;
+		return exchange_end(x, x->http ? END_CLIENT_RESET : END_CLOSED);
+	case EVENT_TIMER:
+		if (x->http)
+			return http_refuse(x, 408, END_HEADER_TIMEOUT, "request head took too long");
+		x->logged = x->sequence > 0;
+		return exchange_end(x, x->sequence > 0 ? END_CLOSED : END_HEADER_TIMEOUT);
+	case EVENT_DATA_UP:
+	case EVENT_FIN_UP:
+	case EVENT_RESET_UP:
+		return request_upstream_gone(x);
+	case EVENT_CONNECTED:
+	case EVENT_SENT_DOWN:
+	case EVENT_SENT_UP:
+	case EVENT_RECHECK:
+	case EVENT_COUNT:
+		break;
+	}
+	return STEP_WAIT;
+}

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A worker's turn and its world; see worker.h. Order of a turn: completions (bytes go straight down),
+// events, timers, events again, what was produced is sealed and armed to be sent, the dead are
+// freed. So nothing is freed under the feet of a caller, and a turn's output leaves together.
+#include "path/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "io/sock.h"
+#include "path/conn.h"
+#include "path/enforce.h"
+#include "path/http.h"
+#include "path/outbound.h"
+#include "path/peer.h"
+#include "path/stages.h"
+
+#define WORKER_TLS_HEAP_MAX (64u << 20)
+#define WORKER_TOKENS 4096
+#define WORKER_LOG_BYTES (1u << 20)
+#define HOUSEKEEPING_MS 1000
+
+// What an op without a conn is.
+enum worker_op { WORKER_OP_WAKE = 0x40, WORKER_OP_ACCEPT, WORKER_OP_CANCEL_ACCEPT };
+
+uint64_t worker_random(struct worker *w)
+{
+	// xorshift64*: spreads load and jitters timers; nothing secret hangs on it.
+	uint64_t v = w->random_state;
+
+	v ^= v >> 12;
+	v ^= v << 25;
+	v ^= v >> 27;
+	w->random_state = v;
+	return v * 0x2545f4914f6cdd1dull;
+}
+
+// ---- snapshots ---------------------------------------------------------------------------------
+
+struct snapshot_pin *worker_pin(struct worker *w)
+{
+	if (w->pin)
+		w->pin->refs++;
+	return w->pin;
+}
+
+void worker_unpin(struct worker *w, struct snapshot_pin *pin)
+{
+	(void)w;
+	if (!pin || --pin->refs > 0)
+		return;
+	inbox_release(pin->hold);
+	*pin = (struct snapshot_pin){0};
+}
+
+static struct snapshot_pin *worker_free_pin(struct worker *w)
+{
+	for (int i = 0; i < WORKER_PINS; i++) {
+		if (!w->pins[i].snapshot)
+			return &w->pins[i];
+	}
+	return NULL;
+}
+
+// After a swap every exchange is asked again and follows to the new generation, so many a turn.
+static void worker_recheck_one(struct exchange *x)
+{
+	enum end_reason reason = END_NONE;
+	struct decision again;
+
+	if (x->pin == x->worker->pin || x->ended)
+		return;
+	if (!x->pin || !exchange_repin(x, &reason)) {
+		exchange_end(x, x->pin ? reason : END_NO_SNAPSHOT);
+		exchange_abort(x);
+		return;
+	}
+	exchange_post(x, EVENT_RECHECK);
+	if (!x->destination || !x->relaying || x->node)
+		return; // still being decided, passed through, or decided at the other node
+	enforce_connection(x, &again);
+	if (again.verdict == VERDICT_ALLOW || (again.verdict == VERDICT_NEEDS_L7 && x->http))
+		return;
+	if (!x->l7 || again.verdict != VERDICT_NEEDS_L7) {
+		x->decision = again;
+		x->decided = true;
+		exchange_end(x, END_POLICY_CHANGED);
+		exchange_abort(x);
+	}
+}
+
+static void worker_recheck(struct worker *w)
+{
+	for (uint32_t n = 0; w->recheck && n < RECHECK_PER_TURN; n++) {
+		struct exchange *x = w->recheck;
+
+		w->recheck = x->next;
+		worker_recheck_one(x);
+	}
+}
+
+static void worker_on_snapshot(struct worker *w, struct hold *hold)
+{
+	struct snapshot_pin *pin = worker_free_pin(w);
+
+	// The publisher keeps at most three generations alive, and there are four places. If a
+	// recheck is still under way, it is finished now.
+	while (!pin && w->recheck) {
+		worker_recheck(w);
+		exchange_free_dead(w);
+		pin = worker_free_pin(w);
+	}
+	if (!pin) {
+		inbox_adopt(hold);
+		inbox_release(hold);
+		return;
+	}
+	struct snapshot_pin *old = w->pin;
+
+	pin->snapshot = hold->publication->snapshot;
+	pin->hold = hold;
+	pin->refs = 1; // the current one's own
+	w->pin = pin;
+	inbox_adopt(hold);
+	w->recheck = w->all;
+	mux_recheck(w);
+	worker_unpin(w, old);
+}
+
+static void worker_post_all(struct worker *w, enum event e)
+{
+	for (struct exchange *x = w->all; x; x = x->next)
+		exchange_post(x, e);
+}
+
+static void worker_on_links(struct worker *w, struct hold *hold)
+{
+	struct hold *old = w->links_hold;
+
+	w->links = hold->publication->links;
+	w->links_hold = hold;
+	inbox_adopt(hold);
+	if (old)
+		inbox_release(old);
+	worker_post_all(w, EVENT_RECHECK);
+}
+
+static void worker_on_credentials(struct worker *w, struct hold *hold)
+{
+	struct hold *old = w->credentials_hold;
+
+	w->tls_client = hold->publication->credentials.client;
+	w->tls_server = hold->publication->credentials.server;
+	w->credentials_hold = hold;
+	inbox_adopt(hold);
+	if (old)
+		inbox_release(old);
+	// New streams take a tunnel of the new certificate; those open go on over the old one.
+	for (struct mux *m = w->muxes_list; m; m = m->next) {
+		if (!m->server)
+			mux_goaway(m, TUNNEL_REASON_SHUTDOWN);
+	}
+}
+
+// ---- listeners ---------------------------------------------------------------------------------
+
+void worker_listen(struct worker *w, enum listener_kind kind, int fd)
+{
+	struct listener *l = &w->listeners[w->listener_count++];
+
+	l->kind = kind;
+	l->fd = fd;
+	l->accept.tag = WORKER_OP_ACCEPT;
+	l->cancel.tag = WORKER_OP_CANCEL_ACCEPT;
+	ring_accept(w->ring, &l->accept, fd);
+}
+
+static void worker_stop_listening(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->listener_count; i++) {
+		struct listener *l = &w->listeners[i];
+
+		if (l->accept.armed && !l->cancel.armed)
+			ring_cancel(w->ring, &l->cancel, &l->accept);
+	}
+}
+
+// A peer's tunnel k dials from a port congruent to k: it is worker k mod W's.
+static void worker_accept_tunnel(struct worker *w, int fd)
+{
+	struct addr_port peer, self;
+	uint32_t ifindex;
+
+	if (sock_accepted(fd, &peer, &self, &ifindex) != ERR_OK) {
+		close(fd);
+		return;
+	}
+	uint32_t index = peer.port % TUNNEL_PORT_MODULUS % w->config.count;
+
+	if (index == w->config.index)
+		mux_accept(w, fd);
+	else if (inbox_send_fd(w->config.siblings[index], fd) != ERR_OK)
+		close(fd);
+}
+
+static void worker_on_accept(struct worker *w, struct listener *l,
+			     const struct ring_completion *done)
+{
+	if (done->res >= 0) {
+		if (l->kind == LISTENER_CAPTURE)
+			outbound_capture(w, done->res);
+		else
+			worker_accept_tunnel(w, done->res);
+	} else if (done->res != -ECANCELED) {
+		w->counters.accept_errors++;
+	}
+	if (!l->accept.armed && !w->draining)
+		l->rearm = true; // next turn: a full descriptor table must not spin
+}
+
+static void worker_rearm_listeners(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->listener_count; i++) {
+		struct listener *l = &w->listeners[i];
+
+		if (l->rearm && !w->draining && !l->accept.armed) {
+			l->rearm = false;
+			ring_accept(w->ring, &l->accept, l->fd);
+		}
+	}
+}
+
+// ---- messages ----------------------------------------------------------------------------------
+
+static void worker_drain(struct worker *w, uint64_t until_ns)
+{
+	w->draining = true;
+	w->drain_until_ns = until_ns;
+	worker_stop_listening(w);
+	for (struct mux *m = w->muxes_list; m; m = m->next)
+		mux_goaway(m, TUNNEL_REASON_SHUTDOWN);
+}
+
+static void worker_end_all(struct worker *w, enum end_reason reason)
+{
+	for (struct exchange *x = w->all; x; x = x->next) {
+		exchange_end(x, reason);
+		exchange_abort(x);
+	}
+	for (struct mux *m = w->muxes_list; m; m = m->next)
+		mux_fail(m, TUNNEL_REASON_SHUTDOWN, NULL);
+}
+
+static void worker_on_message(struct worker *w, struct wake_message *m)
+{
+	switch ((enum inbox_type)m->type) {
+	case INBOX_SNAPSHOT:
+		worker_on_snapshot(w, inbox_hold(m));
+		return;
+	case INBOX_LINKS:
+		worker_on_links(w, inbox_hold(m));
+		return;
+	case INBOX_CREDENTIALS:
+		worker_on_credentials(w, inbox_hold(m));
+		return;
+	case INBOX_FD:
+		mux_accept(w, ((struct inbox_fd *)m)->fd);
+		break;
+	case INBOX_DRAIN:
+		worker_drain(w, ((struct inbox_order *)m)->at_ns);
+		break;
+	case INBOX_STOP:
+		w->stopping = true;
+		worker_drain(w, 0);
+		break;
+	case INBOX_QUERY:
+		inbox_answer(m, w);
+		return;
+	case INBOX_NONE:
+	case INBOX_TYPE_COUNT:
+		break;
+	}
+	inbox_done(m);
+}
+
+static void worker_on_wake(struct worker *w)
+{
+	struct wake_message *m;
+
+	inbox_clear(w->inbox);
+	while ((m = inbox_next(w->inbox)) != NULL)
+		worker_on_message(w, m);
+	if (!w->wake.armed)
+		ring_poll(w->ring, &w->wake, w->inbox->queue.event_fd);
+}
+
+// ---- the turn ----------------------------------------------------------------------------------
+
+static void worker_on_completion(void *context, const struct ring_completion *done)
+{
+	struct worker *w = context;
+
+	switch (done->op->tag) {
+	case WORKER_OP_WAKE:
+		worker_on_wake(w);
+		break;
+	case WORKER_OP_ACCEPT:
+		worker_on_accept(w, (struct listener *)((uint8_t *)done->op -
+							offsetof(struct listener, accept)),
+				 done);
+		break;
+	case WORKER_OP_CANCEL_ACCEPT:
+		break;
+	default:
+		conn_on_io(conn_of_op(done->op), done);
+		break;
+	}
+}
+
+static void worker_housekeeping(struct worker *w)
+{
+	w->now_unix_s = (int64_t)(clock_unix_ms() / 1000);
+	mux_recheck(w); // certificates expire without a message
+	timer_set(&w->timers, &w->housekeeping, w->now_ns + HOUSEKEEPING_MS * NS_PER_MS);
+}
+
+static void worker_on_timer(void *context, struct timer *t)
+{
+	struct worker *w = context;
+
+	switch ((enum timer_tag)t->tag) {
+	case TIMER_EXCHANGE:
+		exchange_post((struct exchange *)((uint8_t *)t - offsetof(struct exchange, timer)),
+			      EVENT_TIMER);
+		break;
+	case TIMER_MUX:
+		mux_on_timer((struct mux *)((uint8_t *)t - offsetof(struct mux, timer)));
+		break;
+	case TIMER_PEER:
+		peer_on_timer((struct peer *)((uint8_t *)t - offsetof(struct peer, timer)));
+		break;
+	case TIMER_HOUSEKEEPING:
+		worker_housekeeping(w);
+		break;
+	case TIMER_NONE:
+		break;
+	}
+}
+
+static bool worker_is_done(struct worker *w)
+{
+	if (!w->draining)
+		return false;
+	if (w->now_ns >= w->drain_until_ns && w->all)
+		worker_end_all(w, END_DRAINED);
+	return !w->all && w->counters.conns_open == 0;
+}
+
+static bool worker_has_work(const struct worker *w)
+{
+	return w->run_head || w->dirty_conns || w->dirty_muxes || w->starved_conns || w->recheck;
+}
+
+bool worker_turn(struct worker *w, uint64_t wait_until_ns)
+{
+	uint64_t next = timer_next_ns(&w->timers);
+
+	if (next < wait_until_ns)
+		wait_until_ns = next;
+	if (worker_has_work(w))
+		wait_until_ns = 0;
+	worker_rearm_listeners(w);
+	ring_turn(w->ring, wait_until_ns, worker_on_completion, w, &w->now_ns);
+	uint64_t started = w->now_ns;
+
+	conn_restart_starved(w);
+	exchange_run_queue(w);
+	timer_advance(&w->timers, w->now_ns, worker_on_timer, w);
+	worker_recheck(w);
+	exchange_run_queue(w);
+	mux_flush_dirty(w);
+	conn_flush_dirty(w);
+	exchange_free_dead(w);
+	w->counters.turns++;
+	uint64_t spent = clock_monotonic_ns() - started;
+
+	if (spent > w->counters.turn_ns_max)
+		w->counters.turn_ns_max = spent;
+	return !worker_is_done(w);
+}
+
+void worker_run(struct worker *w)
+{
+	tls_thread_heap(WORKER_TLS_HEAP_MAX);
+	while (worker_turn(w, UINT64_MAX))
+		;
+}
+
+// ---- life --------------------------------------------------------------------------------------
+
+static void worker_make_pools(struct worker *w)
+{
+	pool_init(&w->conns, sizeof(struct conn), 64, CONNS_MAX);
+	pool_init(&w->exchanges, sizeof(struct exchange), 32, w->config.exchanges_max);
+	pool_init(&w->chunks, CHUNK_BYTES, 8, CHUNKS_MAX);
+	pool_init(&w->large, UNREAD_LARGE_BYTES, 1, UNREAD_LARGE_MAX);
+	pool_init(&w->https, sizeof(struct http), 16, w->config.exchanges_max);
+	pool_init(&w->muxes, sizeof(struct mux), 4, TUNNELS_MAX);
+	pool_init(&w->mux_pages, sizeof(struct mux_page), 4, TUNNELS_MAX * 4);
+	pool_init(&w->records, TLS_RECORD_PLAINTEXT_MAX + 1, 2, TUNNELS_MAX);
+}
+
+enum err worker_new(const struct worker_config *config, struct ring *ring, struct inbox *inbox,
+		    struct worker **out, struct reason *why)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return err_because(ERR_NOMEM, why, "no memory for a worker");
+	w->config = *config;
+	w->ring = ring;
+	w->inbox = inbox;
+	w->now_ns = clock_monotonic_ns();
+	w->random_state = config->seed | 1;
+	w->next_exchange_id = 1;
+	worker_make_pools(w);
+	w->send_vectors = calloc(WORKER_SEND_VECTORS, sizeof(*w->send_vectors));
+	w->message = calloc(1, sizeof(*w->message));
+	w->plaintext = malloc(WORKER_PLAINTEXT_BYTES);
+	w->scratch = malloc(WORKER_SCRATCH_BYTES);
+	w->tokens = token_cache_new(WORKER_TOKENS, config->seed);
+	if (!w->send_vectors || !w->message || !w->plaintext || !w->scratch || !w->tokens ||
+	    record_ring_init(&w->log, WORKER_LOG_BYTES, config->log_event_fd) != ERR_OK) {
+		worker_free(w);
+		return err_because(ERR_NOMEM, why, "no memory for a worker's buffers");
+	}
+	timer_wheel_init(&w->timers, w->now_ns);
+	w->housekeeping.tag = TIMER_HOUSEKEEPING;
+	worker_housekeeping(w);
+	w->wake.tag = WORKER_OP_WAKE;
+	ring_poll(w->ring, &w->wake, inbox->queue.event_fd);
+	*out = w;
+	return ERR_OK;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	peers_free(w);
+	for (int i = 0; i < WORKER_PINS; i++) {
+		if (w->pins[i].snapshot)
+			inbox_release(w->pins[i].hold);
+	}
+	if (w->links_hold)
+		inbox_release(w->links_hold);
+	if (w->credentials_hold)
+		inbox_release(w->credentials_hold);
+	token_cache_free(w->tokens);
+	record_ring_deinit(&w->log);
+	free(w->send_vectors);
+	free(w->message);
+	free(w->plaintext);
+	free(w->scratch);
+	struct pool *pools[] = {&w->conns, &w->exchanges, &w->chunks,	 &w->large,
+				&w->https, &w->muxes,	  &w->mux_pages, &w->records};
+
+	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
+		pool_deinit(pools[i]);
+	free(w);
+}
