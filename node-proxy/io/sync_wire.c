@@ -4,6 +4,7 @@
 #include "io/sync_wire.h"
 
 #include "common/clock.h"
+#include "io/crypto.h"
 
 #define RECEIVE_STEP_BYTES 65536
 
@@ -126,4 +127,30 @@ uint64_t sync_wire_due_ns(const struct sync_wire *w)
 	uint64_t silence_ns = w->received_ns + SYNC_SILENCE_MS * NS_PER_MS;
 
 	return ping_ns < silence_ns ? ping_ns : silence_ns;
+}
+
+int sync_ref_order(const void *a, const void *b)
+{
+	const struct section_ref *left = a, *right = b;
+
+	if (left->name.kind != right->name.kind)
+		return left->name.kind < right->name.kind ? -1 : 1;
+	return (int)left->name.shard - (int)right->name.shard;
+}
+
+void sync_digest_refs(const struct section_ref *refs, uint32_t count, uint8_t out[32])
+{
+	static const size_t line_bytes = 2 + sizeof(refs->sha256) + 4;
+	struct buf text;
+
+	buf_init_growing(&text, count * line_bytes);
+	for (uint32_t i = 0; i < count; i++) {
+		buf_put_u8(&text, (uint8_t)refs[i].name.kind);
+		buf_put_u8(&text, refs[i].name.shard);
+		buf_put(&text, refs[i].sha256, sizeof(refs[i].sha256));
+		buf_put_be32(&text, refs[i].bytes);
+	}
+	// Out of memory on one end only shows as a digest that does not match: refused, and tried again.
+	crypto_sha256(buf_slice(&text), out);
+	buf_deinit(&text);
 }

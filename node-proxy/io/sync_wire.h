@@ -34,5 +34,9 @@ enum err must_check sync_wire_send(struct sync_wire *w, const struct sync_messag
 				   uint64_t now_ns);
 // Sends a PING where it is due. ERR_EXPIRED: the peer has been silent for too long.
 enum err must_check sync_wire_tick(struct sync_wire *w, uint64_t now_ns);
+// What COMMIT carries: one digest over all refs of a generation, which come in the order of
+// sync_ref_order, so that both ends know that they mean the same.
+int sync_ref_order(const void *a, const void *b); // of struct section_ref, for qsort
+void sync_digest_refs(const struct section_ref *refs, uint32_t count, uint8_t out[32]);
 // When sync_wire_tick has something to do, monotonic.
 uint64_t sync_wire_due_ns(const struct sync_wire *w);
