@@ -27,6 +27,7 @@ enum io_kind {
 struct io_op {
 	enum io_kind kind;
 	bool armed;
+	uint8_t group; // of a receive: where its buffers come from (kept by the ring)
 	uint8_t tag; // the owner's own mark: which of its ops this is
 };
 

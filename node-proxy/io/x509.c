@@ -413,30 +413,34 @@ static enum err must_check x509_fill_info(DecodedCert *cert, struct slice der,
 	return ERR_OK;
 }
 
+enum err x509_read_der(struct slice der, struct x509_info *out)
+{
+	DecodedCert *cert = malloc(sizeof(*cert));
+	enum err e;
+
+	memset(out, 0, sizeof(*out));
+	if (!cert)
+		return ERR_NOMEM;
+	wc_InitDecodedCert(cert, der.ptr, (word32)der.len, NULL);
+	if (wc_ParseCert(cert, CERT_TYPE, NO_VERIFY, NULL) != 0)
+		e = ERR_MALFORMED;
+	else
+		e = x509_fill_info(cert, der, out);
+	wc_FreeDecodedCert(cert);
+	free(cert);
+	return e;
+}
+
 enum err x509_read(struct slice pem, struct x509_info *out)
 {
 	uint8_t bytes[READ_DER_MAX];
 	struct slice rest = pem;
-	DecodedCert *cert;
 	struct buf der;
 	enum err e;
 
-	memset(out, 0, sizeof(*out));
 	buf_init_fixed(&der, bytes, sizeof(bytes));
 	e = x509_next(&rest, &der);
-	if (e)
-		return e;
-	cert = malloc(sizeof(*cert));
-	if (!cert)
-		return ERR_NOMEM;
-	wc_InitDecodedCert(cert, bytes, (word32)der.len, NULL);
-	if (wc_ParseCert(cert, CERT_TYPE, NO_VERIFY, NULL) != 0)
-		e = ERR_MALFORMED;
-	else
-		e = x509_fill_info(cert, buf_slice(&der), out);
-	wc_FreeDecodedCert(cert);
-	free(cert);
-	return e;
+	return e ? e : x509_read_der(buf_slice(&der), out);
 }
 
 enum err x509_next(struct slice *rest, struct buf *der)

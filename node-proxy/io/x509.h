@@ -40,5 +40,6 @@ struct x509_info {
 };
 // First certificate of a PEM text.
 enum err must_check x509_read(struct slice pem, struct x509_info *out);
+enum err must_check x509_read_der(struct slice der, struct x509_info *out);
 // The next certificate of a PEM bundle as DER; *rest moves behind it. ERR_NOT_FOUND at the end.
 enum err must_check x509_next(struct slice *rest, struct buf *der);

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// io_uring behind ring.h. Flags and the problem that each solves:
+//   SINGLE_ISSUER, DEFER_TASKRUN  completions are made ready only when we ask, on our own thread:
+//                                 no interrupts of the worker, batches by nature
+//   COOP_TASKRUN                  where DEFER_TASKRUN is not to be had
+//   NO_SQARRAY (6.6)              one indirection less a submission
+//   CQSIZE                        room for a burst of multishot completions
+//   R_DISABLED + RESTRICTIONS     io_uring passes seccomp by: only the verbs below may be asked
+#include "io/ring.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "common/clock.h"
+
+#ifndef IORING_SETUP_NO_SQARRAY
+#define IORING_SETUP_NO_SQARRAY (1U << 16)
+#endif
+
+struct ring_buffers {
+	struct io_uring_buf_ring *ring;
+	uint8_t *memory;
+	uint32_t count;
+	uint32_t bytes;
+	int mask;
+	int returned; // of this turn, published together
+};
+
+struct ring {
+	struct io_uring uring;
+	struct ring_buffers groups[RING_GROUP_COUNT];
+	struct ring_counters counters;
+};
+
+static const uint8_t allowed_operations[] = {
+	IORING_OP_ACCEPT,  IORING_OP_RECV,     IORING_OP_SEND,	    IORING_OP_SENDMSG,
+	IORING_OP_CONNECT, IORING_OP_POLL_ADD, IORING_OP_CLOSE,	    IORING_OP_ASYNC_CANCEL,
+};
+
+static enum err ring_restrict(struct ring *r)
+{
+	struct io_uring_restriction list[sizeof(allowed_operations) + 1];
+	uint32_t n = 0;
+
+	memset(list, 0, sizeof(list));
+	for (; n < sizeof(allowed_operations); n++) {
+		list[n].opcode = IORING_RESTRICTION_SQE_OP;
+		list[n].sqe_op = allowed_operations[n];
+	}
+	list[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	list[n++].sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+	return io_uring_register_restrictions(&r->uring, list, n) < 0 ? ERR_UNSUPPORTED : ERR_OK;
+}
+
+static enum err ring_setup(struct ring *r, const struct ring_config *c, struct reason *why)
+{
+	uint32_t tries[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_NO_SQARRAY,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN,
+	};
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		struct io_uring_params p = {
+			.flags = tries[i] | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
+			.cq_entries = c->completion_entries,
+		};
+
+		error = io_uring_queue_init_params(c->entries, &r->uring, &p);
+		if (error == 0)
+			return ERR_OK;
+		if (error != -EINVAL)
+			break;
+	}
+	if (error == -EPERM || error == -EACCES)
+		return err_because(ERR_UNSUPPORTED, why,
+				   "io_uring is forbidden here (kernel.io_uring_disabled, or a "
+				   "seccomp profile): node-proxy needs it");
+	if (error == -ENOSYS || error == -EINVAL)
+		return err_because(ERR_UNSUPPORTED, why,
+				   "this kernel's io_uring is too old: Linux 6.1 or later is needed");
+	return err_because(ERR_NOMEM, why, "io_uring: %s", strerror(-error));
+}
+
+static enum err ring_add_group(struct ring *r, enum ring_group group, uint32_t count, uint32_t bytes)
+{
+	struct ring_buffers *g = &r->groups[group];
+	int error;
+
+	g->memory = mmap(NULL, (size_t)count * bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (g->memory == MAP_FAILED) {
+		g->memory = NULL;
+		return ERR_NOMEM;
+	}
+	g->count = count;
+	g->bytes = bytes;
+	g->ring = io_uring_setup_buf_ring(&r->uring, count, (int)group, 0, &error);
+	if (!g->ring)
+		return ERR_NOMEM;
+	g->mask = io_uring_buf_ring_mask(count);
+	for (uint32_t i = 0; i < count; i++)
+		io_uring_buf_ring_add(g->ring, g->memory + (size_t)i * bytes, bytes,
+				      (unsigned short)i, g->mask, (int)i);
+	io_uring_buf_ring_advance(g->ring, (int)count);
+	return ERR_OK;
+}
+
+enum err ring_new(const struct ring_config *c, struct ring **out, struct reason *why)
+{
+	struct ring *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return err_because(ERR_NOMEM, why, "no memory for a ring");
+	enum err err = ring_setup(r, c, why);
+
+	if (err != ERR_OK) {
+		free(r);
+		return err;
+	}
+	if (ring_add_group(r, RING_GROUP_STREAM, c->stream_buffers, c->stream_buffer_bytes) != ERR_OK ||
+	    ring_add_group(r, RING_GROUP_TUNNEL, c->tunnel_buffers, c->tunnel_buffer_bytes) != ERR_OK)
+		err = err_because(ERR_NOMEM, why, "no memory for receive buffers");
+	if (err == ERR_OK && c->restrict_operations)
+		err = ring_restrict(r);
+	if (err == ERR_OK && io_uring_enable_rings(&r->uring) < 0)
+		err = err_because(ERR_UNSUPPORTED, why, "io_uring could not be enabled");
+	if (err != ERR_OK) {
+		ring_free(r);
+		return err;
+	}
+	*out = r;
+	return ERR_OK;
+}
+
+void ring_free(struct ring *r)
+{
+	if (!r)
+		return;
+	for (int i = 0; i < RING_GROUP_COUNT; i++) {
+		struct ring_buffers *g = &r->groups[i];
+
+		if (g->ring)
+			io_uring_free_buf_ring(&r->uring, g->ring, g->count, i);
+	}
+	io_uring_queue_exit(&r->uring);
+	for (int i = 0; i < RING_GROUP_COUNT; i++) {
+		if (r->groups[i].memory)
+			munmap(r->groups[i].memory,
+			       (size_t)r->groups[i].count * r->groups[i].bytes);
+	}
+	free(r);
+}
+
+// ---- verbs -------------------------------------------------------------------------------------
+
+static struct io_uring_sqe *ring_sqe(struct ring *r, struct io_op *op, enum io_kind kind)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
+
+	while (!sqe) {
+		io_uring_submit(&r->uring); // the queue is full: make room
+		sqe = io_uring_get_sqe(&r->uring);
+	}
+	op->kind = kind;
+	op->armed = true;
+	r->counters.submissions++;
+	return sqe;
+}
+
+void ring_accept(struct ring *r, struct io_op *op, int fd)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_ACCEPT);
+
+	io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_RECV);
+
+	if (multishot)
+		io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+	else
+		io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	op->group = (uint8_t)group;
+	sqe->buf_group = (uint16_t)group;
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_SEND);
+
+	r->counters.sends++;
+	io_uring_prep_send(sqe, fd, data.ptr, data.len, MSG_NOSIGNAL | MSG_WAITALL);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_SEND);
+
+	r->counters.sends++;
+	io_uring_prep_sendmsg(sqe, fd, msg, MSG_NOSIGNAL | MSG_WAITALL);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_CONNECT);
+	socklen_t bytes = to->ss_family == AF_INET ? sizeof(struct sockaddr_in)
+						   : sizeof(struct sockaddr_in6);
+
+	r->counters.connects++;
+	io_uring_prep_connect(sqe, fd, (const struct sockaddr *)to, bytes);
+	io_uring_sqe_set_data(sqe, op);
+	// The kernel copies the address when it takes the submission: now, so that the caller's
+	// storage need not outlive the call.
+	io_uring_submit(&r->uring);
+}
+
+void ring_poll(struct ring *r, struct io_op *op, int fd)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_POLL);
+
+	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_close(struct ring *r, struct io_op *op, int fd)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_CLOSE);
+
+	io_uring_prep_close(sqe, fd);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_cancel(struct ring *r, struct io_op *op, struct io_op *target)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_CANCEL);
+
+	io_uring_prep_cancel(sqe, target, 0);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+// ---- the turn ----------------------------------------------------------------------------------
+
+static void ring_return_buffer(struct ring_buffers *g, uint32_t id)
+{
+	io_uring_buf_ring_add(g->ring, g->memory + (size_t)id * g->bytes, g->bytes,
+			      (unsigned short)id, g->mask, g->returned++);
+}
+
+static void ring_dispatch(struct ring *r, const struct io_uring_cqe *cqe, ring_handler handler,
+			  void *context)
+{
+	struct io_op *op = io_uring_cqe_get_data(cqe);
+	struct ring_completion c = {.op = op, .res = cqe->res};
+	struct ring_buffers *g = NULL;
+	uint32_t id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+
+	if (!op)
+		return;
+	if (cqe->flags & IORING_CQE_F_MORE)
+		c.flags |= RING_MORE;
+	else
+		op->armed = false;
+	if (cqe->flags & IORING_CQE_F_BUFFER) {
+		g = &r->groups[op->group];
+		c.flags |= RING_BUFFER;
+		c.data = slice_make(g->memory + (size_t)id * g->bytes,
+				    cqe->res > 0 ? (size_t)cqe->res : 0);
+	}
+	if (op->kind == IO_RECV)
+		r->counters.recvs++;
+	else if (op->kind == IO_ACCEPT)
+		r->counters.accepts++;
+	if (cqe->res == -ENOBUFS)
+		r->counters.enobufs++;
+	handler(context, &c);
+	if (g)
+		ring_return_buffer(g, id);
+}
+
+static uint32_t ring_dispatch_all(struct ring *r, ring_handler handler, void *context)
+{
+	struct io_uring_cqe *cqe;
+	uint32_t head, n = 0;
+
+	io_uring_for_each_cqe(&r->uring, head, cqe)
+	{
+		ring_dispatch(r, cqe, handler, context);
+		n++;
+	}
+	io_uring_cq_advance(&r->uring, n);
+	for (int i = 0; i < RING_GROUP_COUNT; i++) {
+		struct ring_buffers *g = &r->groups[i];
+
+		if (g->returned > 0)
+			io_uring_buf_ring_advance(g->ring, g->returned);
+		g->returned = 0;
+	}
+	return n;
+}
+
+uint32_t ring_turn(struct ring *r, uint64_t wait_until_ns, ring_handler handler, void *context,
+		   uint64_t *now_ns)
+{
+	struct __kernel_timespec timeout = {0};
+	struct __kernel_timespec *limit = &timeout;
+	struct io_uring_cqe *cqe;
+	uint64_t now = clock_monotonic_ns();
+
+	r->counters.turns++;
+	if (wait_until_ns == UINT64_MAX) {
+		limit = NULL;
+	} else if (wait_until_ns > now) {
+		timeout.tv_sec = (int64_t)((wait_until_ns - now) / NS_PER_S);
+		timeout.tv_nsec = (long long)((wait_until_ns - now) % NS_PER_S);
+	}
+	if (wait_until_ns <= now)
+		io_uring_submit_and_get_events(&r->uring);
+	else
+		io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, limit, NULL);
+	*now_ns = clock_monotonic_ns();
+	if (io_uring_cq_has_overflow(&r->uring))
+		r->counters.overflows++; // the kernel keeps them and hands them over as room appears
+	uint32_t n = ring_dispatch_all(r, handler, context);
+
+	r->counters.completions += n;
+	return n;
+}
+
+const struct ring_counters *ring_counters(const struct ring *r)
+{
+	return &r->counters;
+}
