@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The front door. Every verb is idempotent, quick when nothing changed, and installs what it needs.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$root"
+
+usage() {
+	cat <<'TEXT'
+usage: ./build.sh VERB
+
+  demo              the main job on two nodes, shown with real requests; cleans up after itself
+  test [WHAT...]    everything that proves it: lint unit sim golden fuzz netns, or scenario names
+  sandbox up|info [--json]|exec POD COMMAND...|down
+                    the demo's two-node world left standing, to play with
+  build             build/bin/node-proxy, build/bin/policy-sync, build/bin/portcullis-rules
+  deps              packages and pinned third-party sources
+  bench [...]       wrk through the two-node rig, beside the peers
+  lint | format     check, or settle, the style
+  fuzz NAME [S]     one fuzz target for S seconds
+  cover             line coverage of the unit and simulator tests
+  image             an OCI image as a tar file
+  clean             remove build/
+TEXT
+}
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+	say "build.sh: $*"
+	exit 1
+}
+
+deps() {
+	[[ ${deps_done:-} ]] || .ci/deps.sh
+	deps_done=1
+}
+
+# meson_build DIR SETUP-OPTIONS...: configure once, then let ninja see what changed.
+meson_build() {
+	local dir=$1
+	shift
+	export PKG_CONFIG_PATH
+	PKG_CONFIG_PATH=$(.ci/deps.sh prefix)/lib/pkgconfig
+	local key="$PKG_CONFIG_PATH $*"
+	if [[ ! -f $dir/build.ninja || $(cat "$dir/.key" 2>/dev/null) != "$key" ]]; then
+		rm -rf "$dir"
+		meson setup "$dir" "$@" >"$dir.log" 2>&1 || {
+			tail -n 20 "$dir.log" >&2
+			die "meson could not configure $dir (whole log: $dir.log)"
+		}
+		printf '%s' "$key" >"$dir/.key"
+	fi
+	ninja -C "$dir" --quiet >"$dir.log" 2>&1 || {
+		tail -n 40 "$dir.log" >&2
+		die "the build in $dir failed (whole log: $dir.log)"
+	}
+}
+
+# The three programs under one stable path.
+link_programs() {
+	local from=$1 to=$2
+	mkdir -p "$to"
+	cp -f "$from/node-proxy/node-proxy" "$from/policy-sync/policy-sync" "$from/iptables/portcullis-rules" "$to/"
+}
+
+build() {
+	deps
+	mkdir -p build
+	meson_build build/release -Dbuildtype=release -Db_lto=true -Ddebug=true
+	link_programs build/release build/bin
+}
+
+build_asan() {
+	deps
+	mkdir -p build
+	meson_build build/asan -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+	link_programs build/asan build/asan/bin
+}
+
+build_fuzz() {
+	deps
+	mkdir -p build
+	CC=clang meson_build build/fuzz -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
+}
+
+verb=${1:-help}
+shift || true
+case $verb in
+deps) deps ;;
+build) build && say "build/bin: $(ls build/bin | tr '\n' ' ')" ;;
+build-asan) build_asan ;; # for tests/run.sh
+build-fuzz) build_fuzz ;;
+demo) build && exec tests/netns/demo.sh "$@" ;;
+sandbox)
+	[[ ${1:-} == up ]] && build
+	exec tests/netns/sandbox.sh "$@"
+	;;
+test) deps && exec tests/run.sh "$@" ;;
+bench) build && exec bench/run.sh "$@" ;;
+lint) deps && exec tests/lint/run.sh "$@" ;;
+format) deps && git ls-files '*.c' '*.h' | xargs clang-format -i ;;
+fuzz) build_fuzz && exec tests/fuzz/run.sh "$@" ;;
+cover) deps && exec tests/cover.sh "$@" ;;
+image) build && exec .ci/image.sh "$@" ;;
+prefix) .ci/deps.sh prefix ;;
+clean) rm -rf build ;;
+help | -h | --help) usage ;;
+*)
+	usage >&2
+	die "no such verb: $verb"
+	;;
+esac
