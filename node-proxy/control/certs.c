@@ -175,10 +175,10 @@ static enum err must_check certs_contexts(const struct x509_key *key, struct sli
 
 	if (e)
 		return e;
-	e = tls_context_new(&config, &out->client, why);
-	if (e)
-		tls_context_unref(out->server);
-	return e;
+	// One context serves both roles; two references, as they are two members.
+	tls_context_ref(out->server);
+	out->client = out->server;
+	return ERR_OK;
 }
 
 static void certs_settle(struct certs *c, struct x509_key *key, const struct x509_info *info,
