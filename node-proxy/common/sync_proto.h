@@ -12,6 +12,7 @@
 //   sync  SECTION {name, sha256, bytes} | PATCH {name, from sha256, to sha256, patch}; then
 //         COMMIT {generation, digest over all refs}
 //   node  ACK {generation} | NACK {generation, reason}
+//   node  INSTALLED {not_after} once its workers use a CERTIFICATE, or {reason}: it cannot be used
 //   both  PING every 10 s of silence; 30 s of silence end the connection
 #pragma once
 
@@ -36,6 +37,7 @@ enum sync_frame {
 	SYNC_ACK,
 	SYNC_NACK,
 	SYNC_PING,
+	SYNC_INSTALLED,
 	SYNC_FRAME_COUNT
 };
 

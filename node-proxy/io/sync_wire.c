@@ -67,6 +67,17 @@ static enum err must_check sync_wire_receive(struct sync_wire *w, uint64_t now_n
 	return e;
 }
 
+static bool sync_wire_may_ping(struct sync_wire *w, uint64_t now_ns)
+{
+	uint64_t second = now_ns / NS_PER_S;
+
+	if (w->second != second) {
+		w->second = second;
+		w->pings = 0;
+	}
+	return ++w->pings <= SYNC_PINGS_PER_S_MAX;
+}
+
 enum err sync_wire_next(struct sync_wire *w, struct arena *a, uint64_t now_ns,
 			struct sync_message *out)
 {
@@ -81,6 +92,8 @@ enum err sync_wire_next(struct sync_wire *w, struct arena *a, uint64_t now_ns,
 			w->at += used;
 			if (out->type != SYNC_PING)
 				return ERR_OK;
+			if (!sync_wire_may_ping(w, now_ns))
+				return ERR_MALFORMED;
 			continue;
 		}
 		if (e != ERR_AGAIN)

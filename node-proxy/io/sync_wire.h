@@ -10,6 +10,7 @@
 #define SYNC_SERVER_NAME "policy-sync"
 #define SYNC_PING_AFTER_MS 10000
 #define SYNC_SILENCE_MS 30000
+#define SYNC_PINGS_PER_S_MAX 20
 
 struct sync_wire {
 	struct tls_stream *stream;
@@ -19,6 +20,8 @@ struct sync_wire {
 	struct buf out;	   // scratch of one frame
 	uint64_t received_ns;
 	uint64_t sent_ns;
+	uint64_t second; // of pings
+	uint32_t pings;
 };
 
 // Takes the stream. frame_max bounds what the peer may send.
