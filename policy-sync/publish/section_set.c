@@ -150,7 +150,9 @@ enum err section_set_of_node(struct generation g, const struct section_ref *refs
 			e = ERR_NOMEM;
 	}
 	if (!e)
-		e = section_set_seal(s) == ERR_INTERNAL ? ERR_MALFORMED : ERR_OK;
+		e = section_set_seal(s);
+	if (e == ERR_INTERNAL)
+		e = ERR_MALFORMED; // a name twice: the node's fault, not ours
 	if (e)
 		section_set_unref(s);
 	else

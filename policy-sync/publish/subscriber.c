@@ -1,0 +1,594 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One node's conversation: who it is, its certificate, its generations. What comes from the node is
+// hostile until its token was checked, and bounded ever after.
+#include "publish/subscriber.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "io/crypto.h"
+#include "publish/rotation.h"
+
+#define PENDING_MAX (2 * SYNC_FRAME_BYTES_MAX)
+#define PENDING_LOW (256u << 10) // send the next piece when less is unsent
+#define FRAME_FROM_NODE_MAX (256u << 10)
+#define MESSAGE_ARENA_BYTES (1u << 20)
+#define MESSAGES_PER_TURN 64 // a node says one or two things a generation: more is a flood
+#define STRANGER_TIMEOUT_MS 5000
+#define LEAVING_TIMEOUT_MS 1000
+#define PIN_WAIT_MS 1000 // for other nodes to go by a new key
+#define SIGN_RETRY_MS 1000
+#define REFUSED_RETRY_MS 30000
+#define PIN_MARGIN_S 120
+
+static void subscriber_on_ready(struct server_source *source, uint32_t events, uint64_t now_ns);
+
+static bool subscriber_is_stranger(const struct subscriber *s)
+{
+	return s->state == SUBSCRIBER_HANDSHAKE || s->state == SUBSCRIBER_HELLO ||
+	       s->state == SUBSCRIBER_CHECKING;
+}
+
+static void subscriber_set_state(struct subscriber *s, enum subscriber_state state)
+{
+	bool before = subscriber_is_stranger(s);
+
+	s->state = state;
+	s->server->stranger_count += (uint32_t)subscriber_is_stranger(s) - (uint32_t)before;
+}
+
+struct subscriber *subscriber_new(struct server *server, int fd, struct addr_port peer,
+				  uint64_t now_ns)
+{
+	struct subscriber *s = calloc(1, sizeof(*s));
+	struct tls_stream *stream;
+
+	if (!s) {
+		close(fd);
+		return NULL;
+	}
+	if (tls_stream_accept(fd, server->trust.server, PENDING_MAX, &stream) != ERR_OK) {
+		free(s);
+		return NULL;
+	}
+	sync_wire_init(&s->wire, stream, FRAME_FROM_NODE_MAX, now_ns);
+	s->server = server;
+	s->id = server->next_id++;
+	s->peer = peer;
+	s->source.fd = fd;
+	s->source.ready = subscriber_on_ready;
+	s->events = POLLIN;
+	s->deadline_ns = now_ns + STRANGER_TIMEOUT_MS * NS_PER_MS;
+	subscriber_set_state(s, SUBSCRIBER_HANDSHAKE);
+	s->next = server->subscribers;
+	if (s->next)
+		s->next->previous = s;
+	server->subscribers = s;
+	server->subscriber_count++;
+	if (!server_watch(server, &s->source, EPOLLIN, true))
+		subscriber_close(s, "node_connection_lost", "epoll");
+	return s;
+}
+
+static void subscriber_log(const struct subscriber *s, enum log_level level, const char *event,
+			   const char *why)
+{
+	char peer[ADDR_PORT_TEXT_MAX];
+
+	log_event(level, event, LOG_S("node", s->node), LOG_S("peer", addr_port_format(s->peer, peer)),
+		  LOG_S("reason", why ? why : ""));
+}
+
+void subscriber_close(struct subscriber *s, const char *event, const char *why)
+{
+	struct server *server = s->server;
+
+	if (s->state == SUBSCRIBER_CLOSED)
+		return;
+	if (event)
+		subscriber_log(s, LOG_WARN, event, why);
+	subscriber_set_state(s, SUBSCRIBER_CLOSED);
+	if (s->previous)
+		s->previous->next = s->next;
+	else
+		server->subscribers = s->next;
+	if (s->next)
+		s->next->previous = s->previous;
+	server->subscriber_count--;
+	sync_wire_deinit(&s->wire); // closes the descriptor, which leaves epoll by that
+	s->next = server->dead;
+	server->dead = s;
+	server->answered = true; // who waited for it need not any more
+}
+
+void subscriber_free(struct subscriber *s)
+{
+	section_set_unref(s->base);
+	section_set_unref(s->target);
+	free(s->lines);
+	free(s);
+}
+
+static enum err must_check subscriber_send(struct subscriber *s, const struct sync_message *m,
+					   uint64_t now_ns)
+{
+	enum err e = sync_wire_send(&s->wire, m, now_ns);
+
+	if (e)
+		subscriber_close(s, "node_connection_lost",
+				 e == ERR_TOO_LARGE ? "a section is larger than a frame may be"
+						    : err_name(e));
+	return e;
+}
+
+static void subscriber_refuse(struct subscriber *s, const char *why, uint64_t now_ns)
+{
+	struct sync_message m = {.type = SYNC_REFUSED, .reason = slice_str(why)};
+
+	subscriber_log(s, LOG_WARN, "node_refused", why);
+	if (subscriber_send(s, &m, now_ns) != ERR_OK)
+		return;
+	subscriber_set_state(s, SUBSCRIBER_LEAVING);
+	s->deadline_ns = now_ns + LEAVING_TIMEOUT_MS * NS_PER_MS;
+}
+
+// ---- certificate -------------------------------------------------------------------------------
+
+// Pins the key that the node showed. Its certificate waits until the others know the pin, lest they
+// turn its first tunnels away.
+static bool subscriber_pin(struct subscriber *s, uint64_t now_ns)
+{
+	struct server *server = s->server;
+	int64_t not_after_unix_s =
+		(int64_t)time(NULL) + server->trust.lifetime_s + PIN_MARGIN_S;
+	uint8_t pin[NODE_PIN_BYTES];
+	bool changed;
+	enum err e;
+
+	crypto_sha256(slice_make(s->public_der, sizeof(s->public_der)), pin);
+	e = pins_add(server->pins, slice_str(s->node), pin, not_after_unix_s, &changed);
+	if (!e)
+		e = server_save_pins(server);
+	if (e) {
+		subscriber_log(s, LOG_ERROR, "pins_not_saved", err_name(e));
+		return false;
+	}
+	s->certificate = changed ? CERTIFICATE_PINNING : CERTIFICATE_DUE;
+	s->pinned_counter = 0;
+	s->certificate_due_ns = changed ? now_ns + PIN_WAIT_MS * NS_PER_MS : now_ns;
+	if (changed)
+		server_want_refresh(server, now_ns);
+	return true;
+}
+
+void subscriber_want_certificate(struct subscriber *s, uint64_t now_ns)
+{
+	if (s->state != SUBSCRIBER_LIVE || s->certificate == CERTIFICATE_PINNING)
+		return;
+	s->certificate = CERTIFICATE_DUE;
+	s->certificate_due_ns = now_ns;
+	subscriber_pump(s, now_ns);
+}
+
+bool subscriber_has_answered(const struct subscriber *s, uint64_t counter)
+{
+	uint64_t epoch = s->server->generation.epoch;
+
+	return (s->acknowledged.epoch == epoch && s->acknowledged.counter >= counter) ||
+	       (s->refused.epoch == epoch && s->refused.counter >= counter);
+}
+
+void subscriber_on_answers(struct subscriber *s, uint64_t now_ns)
+{
+	if (s->state != SUBSCRIBER_LIVE || s->certificate != CERTIFICATE_PINNING)
+		return;
+	if (s->pinned_counter == 0 && now_ns < s->certificate_due_ns)
+		return;
+	for (struct subscriber *i = s->server->subscribers; i; i = i->next) {
+		if (i->state == SUBSCRIBER_LIVE && strcmp(i->node, s->node) != 0 &&
+		    !subscriber_has_answered(i, s->pinned_counter) &&
+		    now_ns < s->certificate_due_ns)
+			return;
+	}
+	s->certificate = CERTIFICATE_DUE;
+	s->certificate_due_ns = now_ns;
+	subscriber_pump(s, now_ns);
+}
+
+static void subscriber_send_certificate(struct subscriber *s, uint64_t now_ns)
+{
+	struct trust *trust = &s->server->trust;
+	const struct ca_reply *reply;
+	struct reason why = {0};
+	struct sync_message m = {.type = SYNC_CERTIFICATE};
+	int64_t now_unix_s = (int64_t)time(NULL);
+	enum err e = trust_sign_node(trust, slice_str(s->node),
+				     slice_make(s->public_der, sizeof(s->public_der)), &reply, &why);
+
+	if (e) {
+		subscriber_log(s, LOG_ERROR, "certificate_not_signed", why.text);
+		s->certificate_due_ns = now_ns + SIGN_RETRY_MS * NS_PER_MS;
+		return;
+	}
+	m.chain_pem = slice_make(reply->chain_pem, reply->chain_bytes);
+	m.trust_pem = trust_bundle(trust);
+	m.not_after_unix_s = (uint64_t)reply->not_after_unix_s;
+	m.renew_at_unix_s = (uint64_t)(now_unix_s + (reply->not_after_unix_s - now_unix_s) / 2);
+	s->not_after_unix_s = reply->not_after_unix_s;
+	s->certificate_stage = trust->stage;
+	s->certificate = CERTIFICATE_SENT;
+	if (subscriber_send(s, &m, now_ns) == ERR_OK)
+		log_event(LOG_INFO, "certificate_signed", LOG_S("node", s->node),
+			  LOG_N("not_after_unix_s", s->not_after_unix_s),
+			  LOG_S("ca_stage", trust_stage_name(trust->stage)));
+}
+
+// ---- generations -------------------------------------------------------------------------------
+
+static void subscriber_drop_target(struct subscriber *s)
+{
+	section_set_unref(s->target);
+	s->target = NULL;
+	free(s->lines);
+	s->lines = NULL;
+	s->transfer = TRANSFER_NONE;
+}
+
+// Begins with the newest generation, unless the node has it or has refused it.
+static bool subscriber_begin(struct subscriber *s, uint64_t now_ns)
+{
+	struct server *server = s->server;
+	struct section_set *newest = server->set_count ? server->sets[0] : NULL;
+	struct sync_message m = {.type = SYNC_MANIFEST,
+				 .schema_min = SNAPSHOT_SCHEMA_VERSION,
+				 .schema_max = SNAPSHOT_SCHEMA_VERSION};
+
+	if (!newest || subscriber_has_answered(s, newest->generation.counter))
+		return false;
+	s->lines = calloc(SNAPSHOT_SECTIONS_MAX, sizeof(*s->lines));
+	if (!s->lines)
+		return false;
+	s->target = section_set_ref(newest);
+	s->line_count = section_set_differences(s->base, newest, s->lines);
+	s->line_at = 0;
+	s->transfer = TRANSFER_SENDING;
+	m.generation = newest->generation;
+	m.refs = s->lines;
+	m.ref_count = s->line_count;
+	return subscriber_send(s, &m, now_ns) == ERR_OK;
+}
+
+static void subscriber_send_section(struct subscriber *s, const struct section_ref *line,
+				    uint64_t now_ns)
+{
+	struct section_blob *from = section_set_find(s->base, line->name);
+	struct section_blob *to = section_set_find(s->target, line->name);
+	struct sync_message m = {.type = SYNC_SECTION, .section = line->name};
+
+	if (line->bytes == 0 || !to || !to->bytes)
+		return; // gone: the manifest has said so
+	memcpy(m.sha256, to->ref.sha256, sizeof(m.sha256));
+	m.bytes = section_blob_patch(to, from);
+	if (m.bytes.len > 0) {
+		m.type = SYNC_PATCH;
+		memcpy(m.from_sha256, from->ref.sha256, sizeof(m.from_sha256));
+	} else {
+		m.bytes = slice_make(to->bytes, to->ref.bytes);
+	}
+	if (subscriber_send(s, &m, now_ns) != ERR_OK)
+		return;
+}
+
+static void subscriber_commit(struct subscriber *s, uint64_t now_ns)
+{
+	struct sync_message m = {.type = SYNC_COMMIT, .generation = s->target->generation};
+
+	memcpy(m.sha256, s->target->digest, sizeof(m.sha256));
+	s->transfer = TRANSFER_SENT;
+	free(s->lines);
+	s->lines = NULL;
+	if (subscriber_send(s, &m, now_ns) != ERR_OK)
+		return;
+}
+
+static void subscriber_watch(struct subscriber *s)
+{
+	short events = tls_stream_events(s->wire.stream);
+
+	if (events == s->events)
+		return;
+	s->events = events;
+	if (!server_watch(s->server, &s->source, events & POLLOUT ? EPOLLIN | EPOLLOUT : EPOLLIN,
+			  false))
+		subscriber_close(s, "node_connection_lost", "epoll");
+}
+
+void subscriber_pump(struct subscriber *s, uint64_t now_ns)
+{
+	while (s->state == SUBSCRIBER_LIVE && tls_stream_pending(s->wire.stream) < PENDING_LOW) {
+		// Before the generation: one that names a new root must find it trusted already.
+		if (s->certificate == CERTIFICATE_DUE && now_ns >= s->certificate_due_ns)
+			subscriber_send_certificate(s, now_ns);
+		else if (s->transfer == TRANSFER_SENDING && s->line_at < s->line_count)
+			subscriber_send_section(s, &s->lines[s->line_at++], now_ns);
+		else if (s->transfer == TRANSFER_SENDING)
+			subscriber_commit(s, now_ns);
+		else if (s->transfer == TRANSFER_SENT || !subscriber_begin(s, now_ns))
+			break;
+	}
+	if (s->state != SUBSCRIBER_CLOSED)
+		subscriber_watch(s);
+}
+
+void subscriber_on_generation(struct subscriber *s, uint64_t now_ns)
+{
+	if (s->state == SUBSCRIBER_LIVE && s->certificate == CERTIFICATE_PINNING &&
+	    s->pinned_counter == 0)
+		s->pinned_counter = s->server->generation.counter;
+	subscriber_on_answers(s, now_ns);
+	subscriber_pump(s, now_ns);
+}
+
+// ---- what the node says ------------------------------------------------------------------------
+
+static void subscriber_close_oldest(struct subscriber *s)
+{
+	struct subscriber *oldest = NULL;
+	uint32_t count = 0;
+
+	for (struct subscriber *i = s->server->subscribers; i; i = i->next) {
+		if (i->state != SUBSCRIBER_LIVE || strcmp(i->node, s->node) != 0)
+			continue;
+		count++;
+		if (i != s && (!oldest || i->id < oldest->id))
+			oldest = i;
+	}
+	if (count > SERVER_CONNECTIONS_PER_NODE_MAX)
+		subscriber_close(oldest, "node_connection_replaced", "the node has too many");
+}
+
+static void subscriber_welcome(struct subscriber *s, uint64_t now_ns)
+{
+	struct sync_message m = {.type = SYNC_WELCOME,
+				 .version = SYNC_PROTO_VERSION,
+				 .schema_min = SNAPSHOT_SCHEMA_VERSION,
+				 .schema_max = SNAPSHOT_SCHEMA_VERSION};
+
+	if (!subscriber_pin(s, now_ns)) {
+		subscriber_refuse(s, "the key pin cannot be saved", now_ns);
+		return;
+	}
+	if (subscriber_send(s, &m, now_ns) != ERR_OK)
+		return;
+	subscriber_set_state(s, SUBSCRIBER_LIVE);
+	log_event(LOG_INFO, "node_connected", LOG_S("node", s->node),
+		  LOG_N("held_epoch", s->acknowledged.epoch),
+		  LOG_N("held_counter", s->acknowledged.counter));
+	subscriber_close_oldest(s);
+	subscriber_pump(s, now_ns);
+}
+
+static void subscriber_renewed(struct subscriber *s, enum err e, const char *why, uint64_t now_ns)
+{
+	s->renewing = false;
+	if (e) {
+		// The certificate that it has stays good: only the new one is refused.
+		subscriber_log(s, LOG_WARN, "renewal_refused", why);
+		return;
+	}
+	memcpy(s->public_der, s->public_asked, sizeof(s->public_der));
+	if (subscriber_pin(s, now_ns))
+		subscriber_pump(s, now_ns);
+}
+
+static void subscriber_on_checked(void *context, uint64_t id, enum err e, const char *why)
+{
+	struct server *server = context;
+	uint64_t now_ns = clock_monotonic_ns();
+	struct subscriber *s = server->subscribers;
+
+	while (s && s->id != id)
+		s = s->next;
+	if (!s)
+		return; // it left meanwhile
+	if (s->state == SUBSCRIBER_LIVE && s->renewing)
+		subscriber_renewed(s, e, why, now_ns);
+	else if (s->state == SUBSCRIBER_CHECKING && e)
+		subscriber_refuse(s, why, now_ns);
+	else if (s->state == SUBSCRIBER_CHECKING && !server_knows_node(server, slice_str(s->node)))
+		subscriber_refuse(s, "unknown node: the cluster has none of this name", now_ns);
+	else if (s->state == SUBSCRIBER_CHECKING)
+		subscriber_welcome(s, now_ns);
+}
+
+static void subscriber_check(struct subscriber *s, struct slice token)
+{
+	struct authenticator *a = s->server->options.authenticator;
+
+	if (a)
+		a->check(a, slice_str(s->node), token, s->id, subscriber_on_checked, s->server);
+	else
+		subscriber_on_checked(s->server, s->id, ERR_DENIED,
+				      "no way to authenticate nodes is configured");
+}
+
+// The generation that it says it holds, if it is one of ours with the very same content.
+static struct generation subscriber_find_held(const struct subscriber *s, struct generation g)
+{
+	for (uint32_t i = 0; i < s->server->set_count; i++) {
+		const struct section_set *set = s->server->sets[i];
+
+		if (memcmp(&g, &set->generation, sizeof(g)) == 0 && section_set_same(s->base, set))
+			return g;
+	}
+	return (struct generation){0};
+}
+
+static void subscriber_on_hello(struct subscriber *s, const struct sync_message *m, uint64_t now_ns)
+{
+	if (m->node.len > 0 && m->node.len < sizeof(s->node) &&
+	    authenticate_is_node_name(m->node))
+		memcpy(s->node, m->node.ptr, m->node.len);
+	if (m->type != SYNC_HELLO || s->node[0] == 0) {
+		subscriber_refuse(s, "not a HELLO with a node name", now_ns);
+		return;
+	}
+	if (m->version != SYNC_PROTO_VERSION) {
+		subscriber_refuse(s, "other version of the sync protocol", now_ns);
+		return;
+	}
+	if (m->schema_min > SNAPSHOT_SCHEMA_VERSION || m->schema_max < SNAPSHOT_SCHEMA_VERSION) {
+		subscriber_refuse(s, "the node does not read our snapshot schema", now_ns);
+		return;
+	}
+	if (m->public_key.len != sizeof(s->public_der)) {
+		subscriber_refuse(s, "not a P-256 public key", now_ns);
+		return;
+	}
+	memcpy(s->public_der, m->public_key.ptr, sizeof(s->public_der));
+	if (section_set_of_node(m->generation, m->refs, m->ref_count, s->server->sets,
+				s->server->set_count, &s->base) != ERR_OK) {
+		subscriber_refuse(s, "the held sections make no sense", now_ns);
+		return;
+	}
+	s->acknowledged = subscriber_find_held(s, m->generation);
+	subscriber_set_state(s, SUBSCRIBER_CHECKING);
+	subscriber_check(s, m->token);
+}
+
+static void subscriber_on_answer(struct subscriber *s, const struct sync_message *m,
+				 uint64_t now_ns)
+{
+	struct generation g = m->generation;
+	char why[REASON_BYTES_MAX];
+
+	if (s->transfer != TRANSFER_SENT || memcmp(&g, &s->target->generation, sizeof(g)) != 0) {
+		if (m->type == SYNC_ACK || s->transfer != TRANSFER_SENDING)
+			return; // of a generation that is not on its way: late or made up
+	}
+	s->server->answered = true;
+	if (m->type == SYNC_ACK) {
+		section_set_unref(s->base);
+		s->base = section_set_ref(s->target);
+		s->acknowledged = g;
+		log_event(LOG_INFO, "snapshot_acknowledged", LOG_S("node", s->node),
+			  LOG_N("epoch", g.epoch), LOG_N("counter", g.counter),
+			  LOG_N("after_ms", (now_ns - s->server->published_ns) / NS_PER_MS));
+	} else {
+		s->refused = s->target->generation;
+		snprintf(s->refusal.text, sizeof(s->refusal.text), "%.*s", SLICE_ARG(m->reason));
+		snprintf(why, sizeof(why), "%s", s->refusal.text);
+		log_event(LOG_ERROR, "snapshot_refused_by_node", LOG_S("node", s->node),
+			  LOG_N("epoch", s->refused.epoch), LOG_N("counter", s->refused.counter),
+			  LOG_S("reason", why));
+	}
+	subscriber_drop_target(s);
+	subscriber_pump(s, now_ns);
+}
+
+static void subscriber_on_installed(struct subscriber *s, const struct sync_message *m,
+				    uint64_t now_ns)
+{
+	if (m->reason.len > 0) {
+		log_event(LOG_ERROR, "certificate_refused_by_node", LOG_S("node", s->node),
+			  LOG_B("reason", m->reason));
+		if (s->certificate == CERTIFICATE_SENT) {
+			s->certificate = CERTIFICATE_DUE;
+			s->certificate_due_ns = now_ns + REFUSED_RETRY_MS * NS_PER_MS;
+		}
+		return;
+	}
+	if (s->certificate != CERTIFICATE_SENT || m->not_after_unix_s != (uint64_t)s->not_after_unix_s)
+		return; // of an earlier one
+	s->certificate = CERTIFICATE_INSTALLED;
+	s->server->answered = true;
+}
+
+static void subscriber_on_message(struct subscriber *s, const struct sync_message *m,
+				  uint64_t now_ns)
+{
+	if (s->state == SUBSCRIBER_HELLO) {
+		subscriber_on_hello(s, m, now_ns);
+		return;
+	}
+	if (s->state != SUBSCRIBER_LIVE)
+		return;
+	if (m->type == SYNC_ACK || m->type == SYNC_NACK) {
+		subscriber_on_answer(s, m, now_ns);
+	} else if (m->type == SYNC_INSTALLED) {
+		subscriber_on_installed(s, m, now_ns);
+	} else if (m->type == SYNC_RENEW && !s->renewing) {
+		if (m->public_key.len != sizeof(s->public_asked)) {
+			subscriber_log(s, LOG_WARN, "renewal_refused", "not a P-256 public key");
+			return;
+		}
+		memcpy(s->public_asked, m->public_key.ptr, sizeof(s->public_asked));
+		s->renewing = true;
+		subscriber_check(s, m->token);
+	}
+}
+
+static void subscriber_receive(struct subscriber *s, uint64_t now_ns)
+{
+	struct sync_message m;
+	struct arena arena;
+	enum err e = ERR_OK;
+
+	arena_init(&arena, MESSAGE_ARENA_BYTES);
+	for (int i = 0; !e && s->state != SUBSCRIBER_CLOSED; i++) {
+		arena_reset(&arena);
+		e = i < MESSAGES_PER_TURN ? sync_wire_next(&s->wire, &arena, now_ns, &m)
+					  : ERR_TOO_LARGE;
+		if (!e)
+			subscriber_on_message(s, &m, now_ns);
+	}
+	arena_deinit(&arena);
+	if (e && e != ERR_AGAIN)
+		subscriber_close(s, s->state == SUBSCRIBER_LEAVING ? NULL : "node_disconnected",
+				 err_name(e));
+}
+
+static void subscriber_on_ready(struct server_source *source, uint32_t events, uint64_t now_ns)
+{
+	struct subscriber *s = (struct subscriber *)source;
+	struct reason why = {0};
+	enum err e;
+
+	(void)events;
+	if (s->state == SUBSCRIBER_CLOSED)
+		return; // by an event before this one
+	e = tls_stream_advance(s->wire.stream, &why);
+	if (e && e != ERR_AGAIN) {
+		subscriber_close(s, s->state == SUBSCRIBER_LEAVING ? NULL : "node_disconnected",
+				 why.text[0] ? why.text : err_name(e));
+		return;
+	}
+	if (!e && s->state == SUBSCRIBER_HANDSHAKE)
+		subscriber_set_state(s, SUBSCRIBER_HELLO);
+	if (!e)
+		subscriber_receive(s, now_ns);
+	if (s->state != SUBSCRIBER_CLOSED)
+		subscriber_pump(s, now_ns);
+}
+
+void subscriber_tick(struct subscriber *s, uint64_t now_ns)
+{
+	if (s->state != SUBSCRIBER_LIVE) {
+		if (now_ns >= s->deadline_ns)
+			subscriber_close(s, s->state == SUBSCRIBER_LEAVING ? NULL : "node_disconnected",
+					 "it did not say who it is in time");
+		return;
+	}
+	if (sync_wire_tick(&s->wire, now_ns) != ERR_OK) {
+		subscriber_close(s, "node_disconnected", "silence");
+		return;
+	}
+	subscriber_on_answers(s, now_ns);
+	subscriber_pump(s, now_ns);
+}
