@@ -183,9 +183,10 @@ build_wolfssl() {
 
 build_liburing() {
 	unpack "$1" liburing
-	./configure --prefix="$3" --libdir="$3/lib"
+	# Its install knows no DESTDIR; only the .pc file names the prefix, and that one is ours.
+	./configure --prefix="$2$3" --libdir="$2$3/lib"
 	make -j"$jobs" -C src ENABLE_SHARED=0
-	make -C src install ENABLE_SHARED=0 DESTDIR="$2"
+	make -C src install ENABLE_SHARED=0
 }
 
 build_yyjson() {

@@ -84,7 +84,8 @@ void *arena_alloc(struct arena *a, size_t count, size_t size)
 
 	if (__builtin_mul_overflow(count, size, &bytes) || bytes > a->bytes_max)
 		return NULL;
-	bytes = (bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+	// An empty table has an address too: NULL always means that there was no room.
+	bytes = bytes ? (bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;
 	if ((size_t)(a->end - a->ptr) < bytes && !arena_grow(a, bytes))
 		return NULL;
 	void *at = a->ptr;

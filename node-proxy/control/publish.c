@@ -202,3 +202,13 @@ uint32_t publisher_snapshots_live(const struct publisher *p)
 {
 	return p->snapshots_live;
 }
+
+bool publisher_credentials_adopted(const struct publisher *p)
+{
+	// Newest first; one that was adopted and released since has a newer one before it.
+	for (const struct publication *q = p->list; q; q = q->next) {
+		if (q->type == INBOX_CREDENTIALS)
+			return atomic_load(&q->unadopted) == 0;
+	}
+	return false;
+}

@@ -35,4 +35,6 @@ enum err must_check publish_credentials(struct publisher *p,
 const struct snapshot *publisher_snapshot(const struct publisher *p);
 // Newest generation that every worker goes by; zero before the first.
 struct generation publisher_adopted(const struct publisher *p);
+// Does every worker use the credentials that were published last?
+bool publisher_credentials_adopted(const struct publisher *p);
 uint32_t publisher_snapshots_live(const struct publisher *p);

@@ -42,6 +42,8 @@ struct jwt {
 };
 
 const char *jwt_refusal_name(enum jwt_refusal r);
+// Strict base64url without padding into the arena; policy-sync reads JWKs with it too.
+bool jwt_base64url(struct slice text, struct arena *a, struct slice *out);
 // Duplicate members anywhere in header or payload, "crit", non-canonical base64url, trailing
 // bytes and excess depth are refused.
 enum jwt_refusal must_check jwt_parse(struct slice token, struct arena *a, struct jwt *out);

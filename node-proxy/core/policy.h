@@ -42,12 +42,10 @@ struct policy_answer {
 enum err must_check policy_compile(const struct ss_policy *p, struct arena *a,
 				   const struct policy **out);
 const struct ss_policy *policy_source(const struct policy *p);
+// Does a rule read claims or scopes of the token?
+bool policy_reads_token(const struct policy *p);
 void policy_evaluate(const struct policy *p, const struct policy_input *in,
 		     struct policy_answer *out);
-// What can be said before any request is read: true if every request of this source from this
-// address would be denied whatever it says (so that an L7 port can refuse at once by RST).
-bool policy_denies_connection(const struct policy *p, const struct policy_input *in,
-			      struct policy_answer *out);
 // CIDR Deny rules only, the first step of a request's way.
 bool policy_denies_address(const struct policy *p, const struct policy_input *in,
 			   struct policy_answer *out);

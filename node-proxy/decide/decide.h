@@ -71,8 +71,7 @@ struct decide_subject {
 	const struct policy *policy; // of destination and port; NULL: none
 };
 
-// L4: at accept or OPEN. NEEDS_L7 where only a request can tell; DENY where nothing that the
-// client may say would help.
+// L4: at accept or OPEN. NEEDS_L7 where a rule reads requests: then every answer is an HTTP one.
 void decide_connection(const struct decide_context *c, const struct decide_subject *s,
 		       const struct policy_input *in, struct decision *out);
 // L7: one request. in->token is ignored: found, verified and used by this function.

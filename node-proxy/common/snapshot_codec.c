@@ -1,0 +1,612 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// msgpack of the snapshot's records; see snapshot_codec.h. One table a struct names every field once:
+// key, kind, place, limit. Encoder and decoder walk the same tables, so they cannot disagree.
+#include "common/snapshot_codec.h"
+
+#include <msgpack.h>
+#include "common/msgpack_read.h"
+
+enum field_kind {
+	FIELD_BOOL = 0,
+	FIELD_ENUM, // limit: first invalid value
+	FIELD_U16,
+	FIELD_U32,
+	FIELD_U64,
+	FIELD_BYTES,  // limit: length
+	FIELD_ADDRS,  // limit: count; so are those below
+	FIELD_CIDRS,
+	FIELD_TEXTS,
+	FIELD_U16S,
+	FIELD_STRUCTS,
+};
+
+struct table;
+
+struct field {
+	uint8_t key;
+	enum field_kind kind;
+	uint16_t offset;
+	uint16_t count_offset; // arrays
+	uint32_t limit;
+	const struct table *table; // STRUCTS
+};
+
+struct table {
+	const struct field *fields;
+	uint32_t field_count;
+	size_t size;
+};
+
+#define TEXT_BYTES_MAX 4096
+#define F(key, kind, type, member, limit) {key, kind, offsetof(struct type, member), 0, limit, NULL}
+#define A(key, kind, type, member, count, limit)                                                   \
+	{key, kind, offsetof(struct type, member), offsetof(struct type, count), limit, NULL}
+#define S(key, type, member, count, limit, table)                                                  \
+	{key, FIELD_STRUCTS, offsetof(struct type, member), offsetof(struct type, count), limit,   \
+	 &table}
+#define TABLE(name, type)                                                                          \
+	static const struct table name##_table = {                                                 \
+		name##_fields, sizeof(name##_fields) / sizeof(name##_fields[0]), sizeof(struct type)}
+
+static const struct field meta_fields[] = {
+	F(1, FIELD_BYTES, ss_meta, trust_domain, 255),
+	F(2, FIELD_U64, ss_meta, created_unix_ms, 0),
+	F(3, FIELD_U32, ss_meta, header_bytes_max, 0),
+	F(4, FIELD_U32, ss_meta, header_timeout_ms, 0),
+	F(5, FIELD_U32, ss_meta, http_idle_timeout_ms, 0),
+	F(6, FIELD_U32, ss_meta, connect_timeout_ms, 0),
+	F(7, FIELD_U32, ss_meta, hold_timeout_ms, 0),
+	F(8, FIELD_U32, ss_meta, connections_per_pod_max, 0),
+};
+TABLE(meta, ss_meta);
+
+static const struct field node_fields[] = {
+	F(1, FIELD_BYTES, ss_node, name, 253),
+	A(2, FIELD_ADDRS, ss_node, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX),
+	F(3, FIELD_U16, ss_node, tunnel_port, 0),
+	F(4, FIELD_BYTES, ss_node, key_pins, NODE_PINS_MAX *NODE_PIN_BYTES),
+	F(5, FIELD_BYTES, ss_node, zone, 255),
+	F(6, FIELD_BOOL, ss_node, ingress, 0),
+};
+TABLE(node, ss_node);
+
+static const struct field port_policy_fields[] = {
+	F(1, FIELD_U16, ss_port_policy, port, 0),
+	F(2, FIELD_BYTES, ss_port_policy, policy_id, 64),
+};
+TABLE(port_policy, ss_port_policy);
+
+static const struct field workload_fields[] = {
+	F(1, FIELD_BYTES, ss_workload, uid, 64),
+	F(2, FIELD_BYTES, ss_workload, namespace, 63),
+	F(3, FIELD_BYTES, ss_workload, name, 253),
+	F(4, FIELD_BYTES, ss_workload, service_account, 253),
+	F(5, FIELD_BYTES, ss_workload, node, 253),
+	A(6, FIELD_ADDRS, ss_workload, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX),
+	F(7, FIELD_BOOL, ss_workload, enrolled, 0),
+	F(8, FIELD_BOOL, ss_workload, host_network, 0),
+	S(9, ss_workload, policies, policy_count, SNAPSHOT_PORTS_PER_OBJECT_MAX, port_policy_table),
+};
+TABLE(workload, ss_workload);
+
+static const struct field endpoint_fields[] = {
+	A(1, FIELD_ADDRS, ss_endpoint, addr, addr, 1), // a single address; see put_addr
+	F(2, FIELD_U16, ss_endpoint, port, 0),
+	F(3, FIELD_BOOL, ss_endpoint, ready, 0),
+	F(4, FIELD_BOOL, ss_endpoint, serving, 0),
+	F(5, FIELD_BOOL, ss_endpoint, terminating, 0),
+	F(6, FIELD_BYTES, ss_endpoint, workload_uid, 64),
+	F(7, FIELD_BYTES, ss_endpoint, node, 253),
+};
+TABLE(endpoint, ss_endpoint);
+
+static const struct field service_port_fields[] = {
+	F(1, FIELD_BYTES, ss_service_port, name, 63),
+	F(2, FIELD_U16, ss_service_port, port, 0),
+	F(3, FIELD_U16, ss_service_port, node_port, 0),
+	F(4, FIELD_ENUM, ss_service_port, protocol, APP_PROTOCOL_COUNT),
+	S(5, ss_service_port, endpoints, endpoint_count, 100000, endpoint_table),
+};
+TABLE(service_port, ss_service_port);
+
+static const struct field service_fields[] = {
+	F(1, FIELD_BYTES, ss_service, namespace, 63),
+	F(2, FIELD_BYTES, ss_service, name, 63),
+	A(3, FIELD_ADDRS, ss_service, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX),
+	S(4, ss_service, ports, port_count, SNAPSHOT_PORTS_PER_OBJECT_MAX, service_port_table),
+	F(5, FIELD_BOOL, ss_service, internal_local, 0),
+	F(6, FIELD_BOOL, ss_service, external_local, 0),
+	F(7, FIELD_U32, ss_service, affinity_timeout_s, 0),
+	A(8, FIELD_CIDRS, ss_service, source_ranges, source_range_count, 1024),
+};
+TABLE(service, ss_service);
+
+static const struct field source_fields[] = {
+	F(1, FIELD_ENUM, ss_source, type, SOURCE_UNAUTHENTICATED + 1),
+	F(2, FIELD_BYTES, ss_source, namespace, 63),
+	F(3, FIELD_BYTES, ss_source, name, 512),
+};
+TABLE(source, ss_source);
+
+static const struct field path_fields[] = {
+	F(1, FIELD_ENUM, ss_path_match, type, PATH_REGEX + 1),
+	F(2, FIELD_BYTES, ss_path_match, value, TEXT_BYTES_MAX),
+};
+TABLE(path, ss_path_match);
+
+static const struct field claim_fields[] = {
+	F(1, FIELD_BYTES, ss_claim_match, name, 255),
+	A(2, FIELD_TEXTS, ss_claim_match, values, value_count, 256),
+};
+TABLE(claim, ss_claim_match);
+
+static const struct field header_fields[] = {
+	F(1, FIELD_BYTES, ss_header_match, name, 255),
+	A(2, FIELD_TEXTS, ss_header_match, values, value_count, 256),
+};
+TABLE(header, ss_header_match);
+
+static const struct field rule_fields[] = {
+	F(1, FIELD_BYTES, ss_rule, policy, 512),
+	F(2, FIELD_BYTES, ss_rule, name, 255),
+	F(3, FIELD_ENUM, ss_rule, action, RULE_ALLOW + 1),
+	F(4, FIELD_ENUM, ss_rule, mode, MODE_AUDIT + 1),
+	F(5, FIELD_U32, ss_rule, groups, 0),
+	S(6, ss_rule, sources, source_count, 1024, source_table),
+	A(7, FIELD_CIDRS, ss_rule, client_cidrs, client_cidr_count, 65536),
+	F(8, FIELD_BYTES, ss_rule, jwt_provider, 255),
+	S(9, ss_rule, claims, claim_count, 64, claim_table),
+	A(10, FIELD_TEXTS, ss_rule, scopes, scope_count, 64),
+	S(11, ss_rule, headers, header_count, 64, header_table),
+	A(12, FIELD_TEXTS, ss_rule, methods, method_count, 64),
+	S(13, ss_rule, paths, path_count, 1024, path_table),
+	A(14, FIELD_TEXTS, ss_rule, hosts, host_count, 1024),
+	A(15, FIELD_U16S, ss_rule, ports, port_count, 1024),
+};
+TABLE(rule, ss_rule);
+
+static const struct field group_fields[] = {
+	F(1, FIELD_BYTES, ss_group, target, 512),
+	F(2, FIELD_ENUM, ss_group, default_action, RULE_ALLOW + 1),
+	F(3, FIELD_BYTES, ss_group, default_policy, 512),
+	F(4, FIELD_ENUM, ss_group, default_mode, MODE_AUDIT + 1),
+};
+TABLE(group, ss_group);
+
+static const struct field policy_fields[] = {
+	F(1, FIELD_BYTES, ss_policy, id, 64),
+	F(2, FIELD_BOOL, ss_policy, needs_l7, 0),
+	F(3, FIELD_BYTES, ss_policy, broken, TEXT_BYTES_MAX),
+	F(4, FIELD_BYTES, ss_policy, broken_policy, 512),
+	A(5, FIELD_TEXTS, ss_policy, provider_ids, provider_count, 64),
+	F(6, FIELD_BOOL, ss_policy, jwt_optional, 0),
+	F(7, FIELD_BYTES, ss_policy, jwt_policy, 512),
+	S(8, ss_policy, groups, group_count, SNAPSHOT_GROUPS_PER_POLICY_MAX, group_table),
+	S(9, ss_policy, rules, rule_count, SNAPSHOT_RULES_PER_POLICY_MAX, rule_table),
+	A(10, FIELD_TEXTS, ss_policy, limit_ids, limit_count, 256),
+};
+TABLE(policy, ss_policy);
+
+static const struct field jwk_fields[] = {
+	F(1, FIELD_ENUM, ss_jwk, type, JWK_OKP + 1),
+	F(2, FIELD_BYTES, ss_jwk, kid, 512),
+	F(3, FIELD_BYTES, ss_jwk, alg, 32),
+	F(4, FIELD_BYTES, ss_jwk, crv, 32),
+	F(5, FIELD_BYTES, ss_jwk, n, 2048),
+	F(6, FIELD_BYTES, ss_jwk, e, 16),
+	F(7, FIELD_BYTES, ss_jwk, x, 256),
+	F(8, FIELD_BYTES, ss_jwk, y, 256),
+};
+TABLE(jwk, ss_jwk);
+
+static const struct field header_source_fields[] = {
+	F(1, FIELD_BYTES, ss_header_source, name, 255),
+	F(2, FIELD_BYTES, ss_header_source, prefix, 255),
+};
+TABLE(header_source, ss_header_source);
+
+static const struct field provider_fields[] = {
+	F(1, FIELD_BYTES, ss_provider, id, 512),
+	F(2, FIELD_BYTES, ss_provider, name, 255),
+	F(3, FIELD_BYTES, ss_provider, issuer, 2048),
+	A(4, FIELD_TEXTS, ss_provider, audiences, audience_count, 64),
+	S(5, ss_provider, keys, key_count, 64, jwk_table),
+	F(6, FIELD_U32, ss_provider, clock_skew_s, 0),
+	S(7, ss_provider, headers, header_count, 16, header_source_table),
+};
+TABLE(provider, ss_provider);
+
+static const struct field limit_fields[] = {
+	F(1, FIELD_BYTES, ss_limit, id, 512),
+	F(2, FIELD_BYTES, ss_limit, policy, 512),
+	F(3, FIELD_BYTES, ss_limit, rule, 255),
+	F(4, FIELD_ENUM, ss_limit, key, LIMIT_KEY_CLIENT_ADDR + 1),
+	A(5, FIELD_CIDRS, ss_limit, client_cidrs, client_cidr_count, 65536),
+	A(6, FIELD_TEXTS, ss_limit, methods, method_count, 64),
+	S(7, ss_limit, paths, path_count, 1024, path_table),
+	S(8, ss_limit, headers, header_count, 64, header_table),
+	F(9, FIELD_U64, ss_limit, requests, 0),
+	F(10, FIELD_U32, ss_limit, unit_s, 0),
+	F(11, FIELD_U64, ss_limit, burst, 0),
+	F(12, FIELD_BOOL, ss_limit, shadow, 0),
+	F(13, FIELD_U32, ss_limit, keys_max, 0),
+};
+TABLE(limit, ss_limit);
+
+static const struct field trust_root_fields[] = {
+	F(1, FIELD_BYTES, ss_trust_root, der, 16384),
+};
+TABLE(trust_root, ss_trust_root);
+
+static const uint8_t *field_at(const struct field *f, const void *object)
+{
+	return (const uint8_t *)object + f->offset;
+}
+
+// An array's count lies beside its pointer; a single address (endpoint) has no count.
+static bool field_is_single(const struct field *f)
+{
+	return f->kind == FIELD_ADDRS && f->count_offset == f->offset;
+}
+
+static uint32_t field_count(const struct field *f, const void *object)
+{
+	uint32_t count;
+
+	memcpy(&count, (const uint8_t *)object + f->count_offset, sizeof(count));
+	return count;
+}
+
+static const void *field_pointer(const struct field *f, const void *object)
+{
+	const void *pointer;
+
+	memcpy(&pointer, field_at(f, object), sizeof(pointer));
+	return pointer;
+}
+
+static uint64_t field_number(const struct field *f, const void *object)
+{
+	const uint8_t *at = field_at(f, object);
+	uint64_t v64;
+	uint32_t v32;
+	uint16_t v16;
+
+	switch (f->kind) {
+	case FIELD_BOOL:
+		return *(const bool *)at;
+	case FIELD_U16:
+		memcpy(&v16, at, sizeof(v16));
+		return v16;
+	case FIELD_ENUM:
+	case FIELD_U32:
+		memcpy(&v32, at, sizeof(v32));
+		return v32;
+	case FIELD_U64:
+		memcpy(&v64, at, sizeof(v64));
+		return v64;
+	case FIELD_BYTES:
+	case FIELD_ADDRS:
+	case FIELD_CIDRS:
+	case FIELD_TEXTS:
+	case FIELD_U16S:
+	case FIELD_STRUCTS:
+		break;
+	}
+	return 0;
+}
+
+static bool field_is_set(const struct field *f, const void *object)
+{
+	if (f->kind == FIELD_BYTES)
+		return ((const struct slice *)field_at(f, object))->len > 0;
+	if (field_is_single(f))
+		return !addr_is_none(*(const struct addr *)field_at(f, object));
+	if (f->kind > FIELD_BYTES)
+		return field_count(f, object) > 0;
+	return field_number(f, object) != 0;
+}
+
+// ---- encoding ----------------------------------------------------------------------------------
+
+static int pack_write(void *context, const char *bytes, size_t len)
+{
+	buf_put(context, bytes, len);
+	return 0;
+}
+
+static void put_bytes(msgpack_packer *pk, const void *ptr, size_t len)
+{
+	msgpack_pack_bin(pk, len);
+	if (len > 0)
+		msgpack_pack_bin_body(pk, ptr, len);
+}
+
+static void put_text(msgpack_packer *pk, struct slice s)
+{
+	msgpack_pack_str(pk, s.len);
+	if (s.len > 0)
+		msgpack_pack_str_body(pk, s.ptr, s.len);
+}
+
+static void encode_table(msgpack_packer *pk, const struct table *t, const void *object);
+
+static void encode_cidr(msgpack_packer *pk, const struct cidr *c)
+{
+	uint8_t bytes[17];
+
+	memcpy(bytes, c->addr.bytes, 16);
+	bytes[16] = c->bits;
+	put_bytes(pk, bytes, sizeof(bytes));
+}
+
+static void encode_array(msgpack_packer *pk, const struct field *f, const void *object)
+{
+	uint32_t count = field_count(f, object);
+	const uint8_t *items = field_pointer(f, object);
+
+	msgpack_pack_array(pk, count);
+	for (uint32_t i = 0; i < count; i++) {
+		if (f->kind == FIELD_ADDRS)
+			put_bytes(pk, ((const struct addr *)(const void *)items)[i].bytes, 16);
+		else if (f->kind == FIELD_CIDRS)
+			encode_cidr(pk, &((const struct cidr *)(const void *)items)[i]);
+		else if (f->kind == FIELD_TEXTS)
+			put_text(pk, ((const struct slice *)(const void *)items)[i]);
+		else if (f->kind == FIELD_U16S)
+			msgpack_pack_uint16(pk, ((const uint16_t *)(const void *)items)[i]);
+		else
+			encode_table(pk, f->table, items + i * f->table->size);
+	}
+}
+
+static void encode_field(msgpack_packer *pk, const struct field *f, const void *object)
+{
+	if (f->kind == FIELD_BYTES) {
+		const struct slice *s = (const void *)field_at(f, object);
+
+		put_text(pk, *s);
+	} else if (field_is_single(f)) {
+		put_bytes(pk, field_at(f, object), 16);
+	} else if (f->kind > FIELD_BYTES) {
+		encode_array(pk, f, object);
+	} else {
+		msgpack_pack_uint64(pk, field_number(f, object));
+	}
+}
+
+// Keys ascending, members that are zero left out: equal objects, equal bytes. The depth is that of
+// the tables, which do not nest in themselves.
+static void encode_table(msgpack_packer *pk, const struct table *t, const void *object)
+{
+	uint32_t set = 0;
+
+	for (uint32_t i = 0; i < t->field_count; i++)
+		set += field_is_set(&t->fields[i], object);
+	msgpack_pack_map(pk, set);
+	for (uint32_t i = 0; i < t->field_count; i++) {
+		if (!field_is_set(&t->fields[i], object))
+			continue;
+		msgpack_pack_uint8(pk, t->fields[i].key);
+		encode_field(pk, &t->fields[i], object);
+	}
+}
+
+static void encode(struct buf *out, const struct table *t, const void *object)
+{
+	msgpack_packer pk;
+
+	msgpack_packer_init(&pk, out, pack_write);
+	encode_table(&pk, t, object);
+}
+
+// ---- decoding ----------------------------------------------------------------------------------
+
+struct decoder {
+	struct cursor c;
+	struct arena *arena;
+	enum err err; // beyond the grammar: limits, memory
+};
+
+static void decode_table(struct decoder *d, const struct table *t, void *object);
+
+static void decode_fail(struct decoder *d, enum err e)
+{
+	if (d->err == ERR_OK)
+		d->err = e;
+}
+
+static bool decode_ok(const struct decoder *d)
+{
+	return d->err == ERR_OK && d->c.err == ERR_OK;
+}
+
+static void decode_number(struct decoder *d, const struct field *f, void *at)
+{
+	uint64_t v = msgpack_read_uint(&d->c);
+	uint64_t max = f->kind == FIELD_BOOL   ? 1
+		       : f->kind == FIELD_ENUM ? f->limit - 1u
+		       : f->kind == FIELD_U16  ? UINT16_MAX
+		       : f->kind == FIELD_U32  ? UINT32_MAX
+					       : UINT64_MAX;
+	uint32_t v32 = (uint32_t)v;
+	uint16_t v16 = (uint16_t)v;
+
+	if (v > max) {
+		decode_fail(d, ERR_MALFORMED);
+		return;
+	}
+	if (f->kind == FIELD_BOOL)
+		*(bool *)at = v != 0;
+	else if (f->kind == FIELD_U16)
+		memcpy(at, &v16, sizeof(v16));
+	else if (f->kind == FIELD_U64)
+		memcpy(at, &v, sizeof(v));
+	else
+		memcpy(at, &v32, sizeof(v32));
+}
+
+static void decode_addr(struct decoder *d, struct addr *out)
+{
+	struct slice s = msgpack_read_bytes(&d->c);
+
+	if (s.len == sizeof(out->bytes))
+		memcpy(out->bytes, s.ptr, sizeof(out->bytes));
+	else
+		decode_fail(d, ERR_MALFORMED);
+}
+
+static void decode_cidr(struct decoder *d, struct cidr *out)
+{
+	struct slice s = msgpack_read_bytes(&d->c);
+
+	if (s.len != 17 || s.ptr[16] > 128) {
+		decode_fail(d, ERR_MALFORMED);
+		return;
+	}
+	memcpy(out->addr.bytes, s.ptr, 16);
+	out->bits = s.ptr[16];
+}
+
+static size_t item_bytes(const struct field *f)
+{
+	switch (f->kind) {
+	case FIELD_ADDRS:
+		return sizeof(struct addr);
+	case FIELD_CIDRS:
+		return sizeof(struct cidr);
+	case FIELD_TEXTS:
+		return sizeof(struct slice);
+	case FIELD_U16S:
+		return sizeof(uint16_t);
+	case FIELD_STRUCTS:
+		return f->table->size;
+	case FIELD_BOOL:
+	case FIELD_ENUM:
+	case FIELD_U16:
+	case FIELD_U32:
+	case FIELD_U64:
+	case FIELD_BYTES:
+		break;
+	}
+	return 0;
+}
+
+static void decode_item(struct decoder *d, const struct field *f, void *item)
+{
+	if (f->kind == FIELD_ADDRS)
+		decode_addr(d, item);
+	else if (f->kind == FIELD_CIDRS)
+		decode_cidr(d, item);
+	else if (f->kind == FIELD_TEXTS)
+		*(struct slice *)item = msgpack_read_bytes(&d->c);
+	else if (f->kind == FIELD_U16S)
+		decode_number(d, &(struct field){.kind = FIELD_U16}, item);
+	else
+		decode_table(d, f->table, item);
+}
+
+static void decode_array(struct decoder *d, const struct field *f, void *object)
+{
+	uint32_t count = msgpack_read_array(&d->c);
+	size_t bytes = item_bytes(f);
+	uint8_t *items;
+
+	if (count > f->limit) {
+		decode_fail(d, ERR_TOO_LARGE);
+		return;
+	}
+	if (count == 0 || !decode_ok(d))
+		return;
+	items = arena_alloc(d->arena, count, bytes);
+	if (!items) {
+		decode_fail(d, ERR_NOMEM);
+		return;
+	}
+	for (uint32_t i = 0; i < count && decode_ok(d); i++)
+		decode_item(d, f, items + i * bytes);
+	memcpy((uint8_t *)object + f->offset, &items, sizeof(items));
+	memcpy((uint8_t *)object + f->count_offset, &count, sizeof(count));
+}
+
+static void decode_field(struct decoder *d, const struct field *f, void *object)
+{
+	uint8_t *at = (uint8_t *)object + f->offset;
+
+	if (f->kind == FIELD_BYTES) {
+		struct slice s = msgpack_read_bytes(&d->c);
+
+		if (s.len > f->limit)
+			decode_fail(d, ERR_TOO_LARGE);
+		memcpy(at, &s, sizeof(s));
+	} else if (field_is_single(f)) {
+		decode_addr(d, (void *)at);
+	} else if (f->kind > FIELD_BYTES) {
+		decode_array(d, f, object);
+	} else {
+		decode_number(d, f, at);
+	}
+}
+
+static const struct field *find_field(const struct table *t, uint64_t key)
+{
+	for (uint32_t i = 0; i < t->field_count; i++) {
+		if (t->fields[i].key == key)
+			return &t->fields[i];
+	}
+	return NULL;
+}
+
+static void decode_table(struct decoder *d, const struct table *t, void *object)
+{
+	uint32_t members = msgpack_read_map(&d->c);
+	uint64_t last = 0;
+
+	for (uint32_t i = 0; i < members && decode_ok(d); i++) {
+		uint64_t key = msgpack_read_uint(&d->c);
+
+		// Ascending, so that no member comes twice.
+		if (key <= last) {
+			decode_fail(d, ERR_MALFORMED);
+			return;
+		}
+		last = key;
+		const struct field *f = find_field(t, key);
+
+		if (f)
+			decode_field(d, f, object);
+		else
+			msgpack_skip(&d->c); // a later version's
+	}
+}
+
+static enum err decode(struct slice value, struct arena *a, const struct table *t, void *out)
+{
+	struct decoder d = {.arena = a};
+
+	memset(out, 0, t->size);
+	cursor_init(&d.c, value);
+	decode_table(&d, t, out);
+	if (d.err != ERR_OK)
+		return d.err;
+	return d.c.err == ERR_OK && cursor_left(&d.c) == 0 ? ERR_OK : ERR_MALFORMED;
+}
+
+#define CODEC(name, type)                                                                          \
+	void snapshot_encode_##name(struct buf *out, const struct type *v)                         \
+	{                                                                                          \
+		encode(out, &name##_table, v);                                                     \
+	}                                                                                          \
+	enum err snapshot_decode_##name(struct slice value, struct arena *a, struct type *out)     \
+	{                                                                                          \
+		return decode(value, a, &name##_table, out);                                       \
+	}
+
+CODEC(meta, ss_meta)
+CODEC(node, ss_node)
+CODEC(workload, ss_workload)
+CODEC(service, ss_service)
+CODEC(policy, ss_policy)
+CODEC(provider, ss_provider)
+CODEC(limit, ss_limit)
+CODEC(trust_root, ss_trust_root)
