@@ -78,19 +78,6 @@ static enum err parse_number(const char *name, const char *text, uint64_t max, u
 	return ERR_OK;
 }
 
-static enum err parse_sync(char *list, struct config *c, struct reason *why)
-{
-	for (char *save = NULL, *one = strtok_r(list, ",", &save); one;
-	     one = strtok_r(NULL, ",", &save)) {
-		if (c->sync_count == CONFIG_SYNC_MAX || !strrchr(one, ':'))
-			return err_because(ERR_CONFIG, why,
-					   "--sync: %s is not HOST:PORT, or there are more than %d",
-					   one, CONFIG_SYNC_MAX);
-		c->sync[c->sync_count++] = one;
-	}
-	return ERR_OK;
-}
-
 static enum err parse_text(int id, char *value, struct config *c, struct reason *why)
 {
 	switch (id) {
@@ -101,7 +88,8 @@ static enum err parse_text(int id, char *value, struct config *c, struct reason 
 		c->run_dir = value;
 		return ERR_OK;
 	case OPTION_SYNC:
-		return parse_sync(value, c, why);
+		c->sync = value;
+		return ERR_OK;
 	case OPTION_TOKEN_FILE:
 		c->token_file = value;
 		return ERR_OK;
@@ -170,7 +158,7 @@ static enum err parse_numeric(int id, const char *name, const char *value, struc
 
 static enum err config_check(const struct config *c, struct reason *why)
 {
-	if (!c->node || !c->run_dir || !c->sync_count || !c->token_file || !c->trust_file)
+	if (!c->node || !c->run_dir || !c->sync || !c->token_file || !c->trust_file)
 		return err_because(ERR_CONFIG, why, "--node, --run-dir, --sync, --token-file and "
 						    "--trust-file are needed");
 	if (strlen(c->node) > 253)

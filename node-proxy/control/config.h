@@ -6,15 +6,13 @@
 #include "common/addr.h"
 #include "common/log.h"
 
-#define CONFIG_SYNC_MAX 8
 #define CONFIG_UPLINKS_MAX 8
 #define CONFIG_WORKERS_MAX 64
 
 struct config {
 	const char *node;
 	const char *run_dir;
-	const char *sync[CONFIG_SYNC_MAX]; // "host:port"
-	uint32_t sync_count;
+	const char *sync; // "host:port[,host:port...]", read by the loader
 	const char *token_file;
 	const char *trust_file;
 	const char *access_log; // "-": stdout; "off"

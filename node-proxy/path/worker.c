@@ -36,6 +36,86 @@ uint64_t worker_random(struct worker *w)
 	return v * 0x2545f4914f6cdd1dull;
 }
 
+// ---- listeners ---------------------------------------------------------------------------------
+
+void worker_listen(struct worker *w, enum listener_kind kind, int fd)
+{
+	struct listener *l = &w->listeners[w->listener_count++];
+
+	l->kind = kind;
+	l->fd = fd;
+	l->accept.tag = WORKER_OP_ACCEPT;
+	l->cancel.tag = WORKER_OP_CANCEL_ACCEPT;
+	// Without a snapshot everything would be refused: clients wait in the backlog instead.
+	if (w->pin)
+		ring_accept(w->ring, &l->accept, fd);
+}
+
+static void worker_start_listening(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->listener_count; i++) {
+		struct listener *l = &w->listeners[i];
+
+		if (!l->accept.armed && !w->draining)
+			ring_accept(w->ring, &l->accept, l->fd);
+	}
+}
+
+static void worker_stop_listening(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->listener_count; i++) {
+		struct listener *l = &w->listeners[i];
+
+		if (l->accept.armed && !l->cancel.armed)
+			ring_cancel(w->ring, &l->cancel, &l->accept);
+	}
+}
+
+// A peer's tunnel k dials from a port congruent to k: it is worker k mod W's.
+static void worker_accept_tunnel(struct worker *w, int fd)
+{
+	struct addr_port peer, self;
+	uint32_t ifindex;
+
+	if (sock_accepted(fd, &peer, &self, &ifindex) != ERR_OK) {
+		close(fd);
+		return;
+	}
+	uint32_t index = peer.port % TUNNEL_PORT_MODULUS % w->config.count;
+
+	if (index == w->config.index)
+		mux_accept(w, fd);
+	else if (inbox_send_fd(w->config.siblings[index], fd) != ERR_OK)
+		close(fd);
+}
+
+static void worker_on_accept(struct worker *w, struct listener *l,
+			     const struct ring_completion *done)
+{
+	if (done->res >= 0) {
+		if (l->kind == LISTENER_CAPTURE)
+			outbound_capture(w, done->res);
+		else
+			worker_accept_tunnel(w, done->res);
+	} else if (done->res != -ECANCELED) {
+		w->counters.accept_errors++;
+	}
+	if (!l->accept.armed && !w->draining)
+		l->rearm = true; // next turn: a full descriptor table must not spin
+}
+
+static void worker_rearm_listeners(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->listener_count; i++) {
+		struct listener *l = &w->listeners[i];
+
+		if (l->rearm && !w->draining && !l->accept.armed) {
+			l->rearm = false;
+			ring_accept(w->ring, &l->accept, l->fd);
+		}
+	}
+}
+
 // ---- snapshots ---------------------------------------------------------------------------------
 
 struct snapshot_pin *worker_pin(struct worker *w)
@@ -126,6 +206,7 @@ static void worker_on_snapshot(struct worker *w, struct hold *hold)
 	w->recheck = w->all;
 	mux_recheck(w);
 	worker_unpin(w, old);
+	worker_start_listening(w);
 }
 
 static void worker_post_all(struct worker *w, enum event e)
@@ -160,74 +241,6 @@ static void worker_on_credentials(struct worker *w, struct hold *hold)
 	for (struct mux *m = w->muxes_list; m; m = m->next) {
 		if (!m->server)
 			mux_goaway(m, TUNNEL_REASON_SHUTDOWN);
-	}
-}
-
-// ---- listeners ---------------------------------------------------------------------------------
-
-void worker_listen(struct worker *w, enum listener_kind kind, int fd)
-{
-	struct listener *l = &w->listeners[w->listener_count++];
-
-	l->kind = kind;
-	l->fd = fd;
-	l->accept.tag = WORKER_OP_ACCEPT;
-	l->cancel.tag = WORKER_OP_CANCEL_ACCEPT;
-	ring_accept(w->ring, &l->accept, fd);
-}
-
-static void worker_stop_listening(struct worker *w)
-{
-	for (uint32_t i = 0; i < w->listener_count; i++) {
-		struct listener *l = &w->listeners[i];
-
-		if (l->accept.armed && !l->cancel.armed)
-			ring_cancel(w->ring, &l->cancel, &l->accept);
-	}
-}
-
-// A peer's tunnel k dials from a port congruent to k: it is worker k mod W's.
-static void worker_accept_tunnel(struct worker *w, int fd)
-{
-	struct addr_port peer, self;
-	uint32_t ifindex;
-
-	if (sock_accepted(fd, &peer, &self, &ifindex) != ERR_OK) {
-		close(fd);
-		return;
-	}
-	uint32_t index = peer.port % TUNNEL_PORT_MODULUS % w->config.count;
-
-	if (index == w->config.index)
-		mux_accept(w, fd);
-	else if (inbox_send_fd(w->config.siblings[index], fd) != ERR_OK)
-		close(fd);
-}
-
-static void worker_on_accept(struct worker *w, struct listener *l,
-			     const struct ring_completion *done)
-{
-	if (done->res >= 0) {
-		if (l->kind == LISTENER_CAPTURE)
-			outbound_capture(w, done->res);
-		else
-			worker_accept_tunnel(w, done->res);
-	} else if (done->res != -ECANCELED) {
-		w->counters.accept_errors++;
-	}
-	if (!l->accept.armed && !w->draining)
-		l->rearm = true; // next turn: a full descriptor table must not spin
-}
-
-static void worker_rearm_listeners(struct worker *w)
-{
-	for (uint32_t i = 0; i < w->listener_count; i++) {
-		struct listener *l = &w->listeners[i];
-
-		if (l->rearm && !w->draining && !l->accept.armed) {
-			l->rearm = false;
-			ring_accept(w->ring, &l->accept, l->fd);
-		}
 	}
 }
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Prometheus text of what workers and loader count; see metrics.h.
+#include "control/metrics.h"
+
+#include <stdio.h>
+#include <unistd.h>
+#include "path/end_reason.h"
+
+void metrics_sample_worker(struct worker *w, uint64_t argument, struct buf *out)
+{
+	struct metrics_sample s = {
+		.counters = w->counters,
+		.ring = *ring_counters(w->ring),
+		.log_dropped = atomic_load(&w->log.dropped),
+		.chunks_used = w->chunks.used,
+		.chunks_limit = w->chunks.limit,
+		.exchanges_limit = w->exchanges.limit,
+		.tls_heap_bytes = tls_thread_heap_used(),
+	};
+
+	(void)argument;
+	buf_put(out, &s, sizeof(s));
+}
+
+// A worker's number by its place in the sample.
+struct metric {
+	const char *name;
+	const char *type;
+	const char *help;
+	size_t offset;
+};
+
+#define C(name, help, member)                                                                      \
+	{"portcullis_" name "_total", "counter", help, offsetof(struct metrics_sample, member)}
+#define G(name, help, member)                                                                      \
+	{"portcullis_" name, "gauge", help, offsetof(struct metrics_sample, member)}
+
+static const struct metric metrics[] = {
+	C("connections_accepted", "Captured connections accepted.", counters.accepts),
+	C("accept_errors", "Accepts that failed.", counters.accept_errors),
+	C("exchanges", "Exchanges ended (L4 connections and HTTP requests).", counters.exchanges),
+	C("requests", "HTTP requests parsed.", counters.requests),
+	G("exchanges_open", "Exchanges alive.", counters.exchanges_open),
+	G("exchanges_limit", "Exchanges that may be alive.", exchanges_limit),
+	G("descriptors_open", "Sockets of the data path.", counters.conns_open),
+	G("tunnels_open", "Tunnel connections established.", counters.tunnels_open),
+	G("tunnel_streams_open", "Streams on tunnels.", counters.streams_open),
+	C("tunnels_dialled", "Tunnel connections dialled.", counters.tunnels_dialled),
+	C("tunnels_failed", "Tunnel connections that failed before they were established.",
+	  counters.tunnels_failed),
+	C("tunnel_handshakes", "Mutual TLS handshakes completed.", counters.handshakes),
+	C("tunnel_checks_failed", "Peers or claims that the receiver's checks refused.",
+	  counters.checks_failed),
+	C("tunnel_protocol_errors", "Frames that broke the tunnel's rules.",
+	  counters.protocol_errors),
+	C("tunnel_frames_sent", "Frames put into tunnels.", counters.frames_sent),
+	C("tunnel_frames_received", "Frames taken from tunnels.", counters.frames_received),
+	C("tunnel_records_sealed", "TLS records sealed.", counters.records_sealed),
+	C("received_bytes", "Bytes received on all sockets.", counters.bytes_received),
+	C("sent_bytes", "Bytes sent on all sockets.", counters.bytes_sent),
+	C("sends", "Send operations.", counters.sends),
+	C("receives", "Receive completions.", ring.recvs),
+	C("turns", "Turns of the workers.", counters.turns),
+	C("completions", "Kernel completions handled.", ring.completions),
+	C("receive_buffers_missing", "Receives that found no buffer.", ring.enobufs),
+	C("held_sources", "Connections held because their source was not known yet.",
+	  counters.held_sources),
+	C("pool_full", "Refusals because a pool was full.", counters.pool_full),
+	C("overloaded", "Connections refused under overload.", counters.overloaded),
+	C("audit_denials", "Exchanges that a policy in Audit mode would have denied.",
+	  counters.would_deny),
+	C("log_lines_dropped", "Access log records dropped.", log_dropped),
+	G("queue_chunks_used", "Chunks of queued bytes.", chunks_used),
+	G("queue_chunks_limit", "Chunks that may be used.", chunks_limit),
+	G("tls_heap_bytes", "Memory of TLS sessions.", tls_heap_bytes),
+};
+
+static void put_head(struct buf *out, const char *name, const char *type, const char *help)
+{
+	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static uint64_t sum(const struct metrics_sample *workers, uint32_t count, size_t offset)
+{
+	uint64_t total = 0, v;
+
+	for (uint32_t i = 0; i < count; i++) {
+		memcpy(&v, (const uint8_t *)&workers[i] + offset, sizeof(v));
+		total += v;
+	}
+	return total;
+}
+
+static void put_one(struct buf *out, const char *name, const char *type, const char *help,
+		    uint64_t value)
+{
+	put_head(out, name, type, help);
+	buf_printf(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void put_ended(struct buf *out, const struct metrics_sample *workers, uint32_t count)
+{
+	static const char name[] = "portcullis_exchanges_ended_total";
+
+	put_head(out, name, "counter", "Exchanges ended, by reason.");
+	for (uint32_t r = 0; r < END_COUNT; r++)
+		buf_printf(out, "%s{reason=\"%s\"} %llu\n", name, end_reason_name((enum end_reason)r),
+			   (unsigned long long)sum(workers, count,
+						   offsetof(struct metrics_sample, counters.ended) +
+							   r * sizeof(uint64_t)));
+}
+
+static void put_responses(struct buf *out, const struct metrics_sample *workers, uint32_t count)
+{
+	static const char name[] = "portcullis_responses_total";
+
+	put_head(out, name, "counter", "HTTP responses, by class of status.");
+	for (uint32_t c = 1; c < 6; c++)
+		buf_printf(out, "%s{class=\"%uxx\"} %llu\n", name, c,
+			   (unsigned long long)sum(workers, count,
+						   offsetof(struct metrics_sample,
+							    counters.responses) +
+							   c * sizeof(uint64_t)));
+}
+
+static void put_turn(struct buf *out, const struct metrics_sample *workers, uint32_t count)
+{
+	uint64_t max = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (workers[i].counters.turn_ns_max > max)
+			max = workers[i].counters.turn_ns_max;
+	}
+	put_head(out, "portcullis_turn_max_seconds", "gauge", "Longest turn of a worker so far.");
+	buf_printf(out, "portcullis_turn_max_seconds %.6f\n", (double)max / 1e9);
+}
+
+static void put_loader(struct buf *out, const struct loader_status *l)
+{
+	put_one(out, "portcullis_sync_connected", "gauge", "Connected to policy-sync.",
+		l->connected);
+	put_one(out, "portcullis_snapshot_generation", "gauge",
+		"Counter of the generation that every worker goes by.", l->adopted.counter);
+	put_one(out, "portcullis_snapshot_bytes", "gauge", "Memory of the newest snapshot.",
+		l->snapshot_bytes);
+	put_one(out, "portcullis_snapshots_live", "gauge", "Generations alive.", l->snapshots_live);
+	put_one(out, "portcullis_snapshots_accepted_total", "counter", "Generations taken.",
+		l->snapshots_accepted);
+	put_one(out, "portcullis_snapshots_refused_total", "counter",
+		"Generations refused; the last good one stays.", l->snapshots_refused);
+	put_one(out, "portcullis_certificate_not_after_seconds", "gauge",
+		"Unix time at which the node's certificate expires; 0: none.",
+		(uint64_t)l->certs.not_after_unix_s);
+	put_one(out, "portcullis_certificates_installed_total", "counter",
+		"Certificates taken into use.", l->certs.installed);
+	put_one(out, "portcullis_certificate_renewals_total", "counter", "Renewals asked for.",
+		l->certs.asked);
+	put_one(out, "portcullis_certificate_renewal_failures_total", "counter",
+		"Renewals that had no answer or a bad one.", l->certs.late + l->certs.refused);
+}
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long long size = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu %llu", &size, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void metrics_write(struct buf *out, const struct metrics_sample *workers, uint32_t count,
+		   const struct loader_status *loader, bool rules_verified)
+{
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		put_one(out, metrics[i].name, metrics[i].type, metrics[i].help,
+			sum(workers, count, metrics[i].offset));
+	put_ended(out, workers, count);
+	put_responses(out, workers, count);
+	put_turn(out, workers, count);
+	put_loader(out, loader);
+	put_one(out, "portcullis_rules_verified", "gauge", "Capture rules are in place.",
+		rules_verified);
+	put_one(out, "process_resident_memory_bytes", "gauge", "Resident memory of the process.",
+		resident_bytes());
+	put_head(out, "portcullis_build_info", "gauge", "Version of this program.");
+	buf_put_str(out, "portcullis_build_info{version=\"" PORTCULLIS_VERSION "\"} 1\n");
+}
