@@ -10,7 +10,7 @@
 enum principal_type {
 	PRINCIPAL_UNKNOWN = 0, // no rule matches it; refused before any policy is asked
 	PRINCIPAL_WORKLOAD,
-	PRINCIPAL_NODE,		   // a node's own processes, kubelet, API server
+	PRINCIPAL_NODE, // a node's own processes, kubelet, API server
 	PRINCIPAL_GATEWAY,
 	PRINCIPAL_UNAUTHENTICATED, // outside the cluster, or a pod that is not captured
 };
@@ -35,4 +35,27 @@ enum err must_check identity_parse_node(struct slice uri, struct slice *trust_do
 // Strict parse of spiffe://<td>/ns/<ns>/sa/<sa>. ERR_MALFORMED.
 enum err must_check identity_parse_workload(struct slice uri, struct slice *trust_domain,
 					    struct slice *namespace, struct slice *account);
+
+// What a source of a rule names, taken apart once, so that core/policy can look it up by hash.
+enum identity_pattern_kind {
+	PATTERN_NEVER = 0, // malformed, or an id that no workload can have
+	PATTERN_WORKLOAD,  // every workload
+	PATTERN_TRUST_DOMAIN,
+	PATTERN_NAMESPACE,
+	PATTERN_ACCOUNT,
+	PATTERN_NODE,
+	PATTERN_GATEWAY,
+	PATTERN_UNAUTHENTICATED,
+};
+
+struct identity_pattern {
+	enum identity_pattern_kind kind;
+	struct slice trust_domain; // empty: any (ServiceAccount sources do not name one)
+	struct slice namespace;
+	struct slice account;
+};
+
+// Slices borrow from s.
+struct identity_pattern identity_pattern_of(const struct ss_source *s);
+// SPIFFE sources match workloads only, by whole id or by a prefix of whole segments ("…/*").
 bool identity_source_matches(const struct ss_source *s, const struct principal *p);
