@@ -10,9 +10,9 @@
 #include "io/crypto.h"
 
 #define TRUST_PEM_MAX (64u << 10)
-#define CLOCK_SKEW_S 300
-#define RETRY_MIN_S 1
-#define RETRY_MAX_S 60
+#define CLOCK_SKEW_S  300
+#define RETRY_MIN_S   1
+#define RETRY_MAX_S   60
 
 // On pages of its own: locked, and left out of core dumps.
 struct certs_keys {
@@ -221,7 +221,8 @@ static enum err must_check certs_try(struct certs *c, struct slice chain_pem,
 		return e;
 	key = certs_match(c, &info);
 	if (!key)
-		return err_because(ERR_DENIED, why, "the certificate is for a key that is not ours");
+		return err_because(ERR_DENIED, why,
+				   "the certificate is for a key that is not ours");
 	trust = malloc(trust_pem.len);
 	if (!trust)
 		return err_because(ERR_NOMEM, why, "out of memory");

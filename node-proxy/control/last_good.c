@@ -9,7 +9,7 @@
 #include "common/snapshot_file.h"
 
 #define HEADER_BYTES_MAX (128u << 10)
-#define ARENA_BYTES (1u << 20)
+#define ARENA_BYTES	 (1u << 20)
 
 enum err last_good_save(const char *path, const struct holdings *h)
 {

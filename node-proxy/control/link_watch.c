@@ -11,10 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENT_BYTES 32768
-#define EVENTS_PER_READ_MAX 256
+#define EVENT_BYTES	     32768
+#define EVENTS_PER_READ_MAX  256
 #define RECEIVE_BUFFER_BYTES (1 << 20)
-#define ANSWER_TIMEOUT_S 1
+#define ANSWER_TIMEOUT_S     1
 
 enum pin_state { PIN_PENDING = 0, PIN_LIVE, PIN_DEAD };
 
@@ -230,7 +230,8 @@ static enum err must_check link_watch_pin(struct link_watch *w, struct addr a, s
 static bool link_watch_wants(const struct workload *local)
 {
 	// A UID is 36 characters; one that does not fit here would never match and is never pinned.
-	return !local->record.host_network && local->record.uid.len < sizeof(((struct pin *)0)->uid);
+	return !local->record.host_network &&
+	       local->record.uid.len < sizeof(((struct pin *)0)->uid);
 }
 
 enum err link_watch_follow(struct link_watch *w, const struct snapshot *s)

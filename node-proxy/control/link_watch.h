@@ -29,8 +29,8 @@ enum err must_check link_watch_table(const struct link_watch *w, struct links **
 
 struct link_watch_metrics {
 	uint32_t pinned;
-	uint32_t pending; // pods without a route yet
-	uint32_t dead;	  // pods whose interface has vanished
+	uint32_t pending;   // pods without a route yet
+	uint32_t dead;	    // pods whose interface has vanished
 	uint64_t overflows; // events that the kernel had to drop; all was looked at again
 };
 void link_watch_metrics(const struct link_watch *w, struct link_watch_metrics *out);

@@ -20,8 +20,8 @@
 #include "control/last_good.h"
 #include "control/sync_client.h"
 
-#define SAVE_AFTER_MS 1000 // a burst of changes is one write
-#define POLL_MAX_MS 1000
+#define SAVE_AFTER_MS  1000 // a burst of changes is one write
+#define POLL_MAX_MS    1000
 #define LINKS_RETRY_MS 1000
 
 enum loader_poll { POLL_STOP = 0, POLL_PUBLISHER, POLL_LINKS, POLL_SYNC, POLL_COUNT };
@@ -278,8 +278,7 @@ static void loader_on_workers(struct loader *l, uint64_t now_ns)
 	publisher_collect(l->publisher);
 	loader_build(l, now_ns);
 	m.generation = publisher_adopted(l->publisher);
-	if (sync_client_is_live(l->client) &&
-	    generation_cmp(m.generation, l->acknowledged) > 0) {
+	if (sync_client_is_live(l->client) && generation_cmp(m.generation, l->acknowledged) > 0) {
 		l->acknowledged = m.generation;
 		e = sync_client_send(l->client, &m, now_ns);
 	}
@@ -430,8 +429,7 @@ static int loader_spawn(struct loader *l)
 	return error;
 }
 
-enum err loader_start(const struct loader_options *options, struct loader **out,
-		      struct reason *why)
+enum err loader_start(const struct loader_options *options, struct loader **out, struct reason *why)
 {
 	struct loader *l = calloc(1, sizeof(*l));
 	enum err e;

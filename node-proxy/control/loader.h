@@ -13,7 +13,7 @@ struct loader;
 
 struct loader_options {
 	const char *node;
-	const char *servers;	   // HOST:PORT[,HOST:PORT...]
+	const char *servers; // HOST:PORT[,HOST:PORT...]
 	const char *token_file;
 	const char *trust_file;
 	const char *run_directory; // holds last-good.snapshot; NULL: none is kept
@@ -29,7 +29,7 @@ struct loader_status {
 	char server[256];
 	struct generation held;	   // built and published
 	struct generation adopted; // every worker goes by it
-	bool from_file;		   // held came from the last-good file, policy-sync has not confirmed it
+	bool from_file; // held came from the last-good file, policy-sync has not confirmed it
 	uint64_t snapshot_unix_ms; // when held was published here
 	size_t snapshot_bytes;
 	uint32_t snapshots_live;

@@ -55,8 +55,8 @@ enum err resolve_parse(struct slice text, struct resolve_target *out)
 		return ERR_MALFORMED;
 	memset(out, 0, sizeof(*out));
 	memcpy(out->host, host.ptr, host.len);
-	return resolve_parse_port(
-		slice_make(colon + 1, text.len - (size_t)(colon + 1 - text.ptr)), &out->port);
+	return resolve_parse_port(slice_make(colon + 1, text.len - (size_t)(colon + 1 - text.ptr)),
+				  &out->port);
 }
 
 static void resolve_unref(struct resolve_job *j)

@@ -11,17 +11,17 @@
 #include "control/resolve.h"
 #include "io/crypto.h"
 
-#define BACKOFF_MIN_MS 50
-#define BACKOFF_MAX_MS 3000
-#define STABLE_MS 5000
-#define RESOLVE_TIMEOUT_MS 5000
-#define CONNECT_TIMEOUT_MS 5000
+#define BACKOFF_MIN_MS	    50
+#define BACKOFF_MAX_MS	    3000
+#define STABLE_MS	    5000
+#define RESOLVE_TIMEOUT_MS  5000
+#define CONNECT_TIMEOUT_MS  5000
 #define GREETING_TIMEOUT_MS 5000
-#define PENDING_MAX (1u << 20)
-#define TRUST_PEM_MAX (256u << 10)
-#define TOKEN_MAX 8192
+#define PENDING_MAX	    (1u << 20)
+#define TRUST_PEM_MAX	    (256u << 10)
+#define TOKEN_MAX	    8192
 #define MESSAGE_ARENA_BYTES (1u << 20)
-#define MESSAGES_PER_TURN 256
+#define MESSAGES_PER_TURN   256
 
 enum sync_client_state {
 	CLIENT_WAITING = 0, // for the backoff
@@ -134,8 +134,8 @@ void sync_client_restart(struct sync_client *c, const char *why, uint64_t now_ns
 
 	(void)e; // without randomness: without jitter
 	log_event(LOG_WARN, was_live ? "sync_disconnected" : "sync_connect_failed",
-		  LOG_S("server", sync_client_server(c)),
-		  LOG_N("port", c->servers[c->server].port), LOG_S("reason", why));
+		  LOG_S("server", sync_client_server(c)), LOG_N("port", c->servers[c->server].port),
+		  LOG_S("reason", why));
 	sync_client_drop(c);
 	if (!was_live)
 		c->server = (c->server + 1) % c->server_count;
@@ -147,7 +147,8 @@ void sync_client_restart(struct sync_client *c, const char *why, uint64_t now_ns
 	if (c->backoff_ms > BACKOFF_MAX_MS)
 		c->backoff_ms = BACKOFF_MAX_MS;
 	// Half of it at least, so that no two nodes keep in step.
-	c->deadline_ns = now_ns + (c->backoff_ms / 2 + random % (c->backoff_ms / 2 + 1)) * NS_PER_MS;
+	c->deadline_ns =
+		now_ns + (c->backoff_ms / 2 + random % (c->backoff_ms / 2 + 1)) * NS_PER_MS;
 	c->events->ended(c->context);
 }
 
@@ -321,9 +322,9 @@ static void sync_client_receive(struct sync_client *c, uint64_t now_ns)
 	if (e)
 		c->more = false;
 	if (e && e != ERR_AGAIN)
-		sync_client_restart(c, e == ERR_CLOSED ? "policy-sync has closed the connection"
-						       : err_name(e),
-				    now_ns);
+		sync_client_restart(
+			c, e == ERR_CLOSED ? "policy-sync has closed the connection" : err_name(e),
+			now_ns);
 }
 
 static void sync_client_advance(struct sync_client *c, uint64_t now_ns)

@@ -7,17 +7,18 @@
 #include "io/tls_stream.h"
 
 #define SYNC_ALPN "portcullis-sync/1"
-#define SYNC_SERVER_NAME "policy-sync"
-#define SYNC_PING_AFTER_MS 10000
-#define SYNC_SILENCE_MS 30000
+// The name in policy-sync's certificate, whatever its address is (wolfSSL wants a dot in it).
+#define SYNC_SERVER_NAME     "policy-sync.portcullis"
+#define SYNC_PING_AFTER_MS   10000
+#define SYNC_SILENCE_MS	     30000
 #define SYNC_PINGS_PER_S_MAX 20
 
 struct sync_wire {
 	struct tls_stream *stream;
-	struct buf in;	   // received, not yet decoded
-	size_t at;	   // of in: what the caller has had
-	size_t frame_max;  // a longer frame from the peer ends the connection
-	struct buf out;	   // scratch of one frame
+	struct buf in;	  // received, not yet decoded
+	size_t at;	  // of in: what the caller has had
+	size_t frame_max; // a longer frame from the peer ends the connection
+	struct buf out;	  // scratch of one frame
 	uint64_t received_ns;
 	uint64_t sent_ns;
 	uint64_t second; // of pings

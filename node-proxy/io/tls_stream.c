@@ -14,9 +14,9 @@
 
 #define RECEIVE_BYTES 16384
 // A record's header, content type and tag, over at most 16,383 bytes of plaintext.
-#define RECORD_OVERHEAD 64
+#define RECORD_OVERHEAD	    64
 #define HANDSHAKE_BYTES_MAX 65536
-#define USER_TIMEOUT_MS 30000
+#define USER_TIMEOUT_MS	    30000
 
 enum tls_stream_state {
 	STREAM_DEAD = 0,

@@ -15,10 +15,10 @@
 #include <wolfssl/wolfcrypt/random.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 
-#define DER_MAX 2048	   // one of our certificates is some 500 bytes
-#define READ_DER_MAX 16384 // a certificate that somebody else made
-#define SAN_TEXT_MAX 500   // keeps both names below one 64 KiB DER length
-#define UTC_TIME_BYTES 13  // YYMMDDHHMMSSZ
+#define DER_MAX		       2048  // one of our certificates is some 500 bytes
+#define READ_DER_MAX	       16384 // a certificate that somebody else made
+#define SAN_TEXT_MAX	       500   // keeps both names below one 64 KiB DER length
+#define UTC_TIME_BYTES	       13    // YYMMDDHHMMSSZ
 #define GENERALIZED_TIME_BYTES 15
 
 // RFC 5480: SubjectPublicKeyInfo of an uncompressed P-256 point is this, then 04 X Y. Only this form
@@ -27,7 +27,7 @@ static const uint8_t P256_SPKI_PREFIX[26] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07,
 					     0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
 					     0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};
 #define P256_POINT_BYTES 65
-#define P256_SPKI_BYTES (sizeof(P256_SPKI_PREFIX) + P256_POINT_BYTES)
+#define P256_SPKI_BYTES	 (sizeof(P256_SPKI_PREFIX) + P256_POINT_BYTES)
 
 static enum err must_check x509_public_from_key(ecc_key *key, struct x509_key *out)
 {
@@ -315,9 +315,8 @@ static enum err must_check x509_fill_leaf(Cert *cert, struct slice issuer_pem, e
 	e = x509_put_alt_names(cert, uri, dns);
 	if (e)
 		return e;
-	e = x509_put_common_name(cert, dns.len > 0 && dns.len < CTC_NAME_SIZE
-					       ? dns
-					       : SLICE_LIT("portcullis node"));
+	e = x509_put_common_name(
+		cert, dns.len > 0 && dns.len < CTC_NAME_SIZE ? dns : SLICE_LIT("portcullis node"));
 	if (e)
 		return e;
 	if (wc_SetIssuerBuffer(cert, der, (int)issuer_der.len) != 0)

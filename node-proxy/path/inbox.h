@@ -36,7 +36,8 @@ struct inbox {
 };
 
 struct inbox_credentials {
-	struct tls_context *client; // kept alive by the publication; sessions keep their own reference
+	struct tls_context
+		*client; // kept alive by the publication; sessions keep their own reference
 	struct tls_context *server;
 	int64_t not_after_unix_s;
 };
@@ -58,10 +59,10 @@ struct publication {
 	};
 	struct publication *next; // publisher's list
 	uint64_t sent_ns;
-	int event_fd;		  // the publisher's: written when a counter reaches zero
+	int event_fd;		    // the publisher's: written when a counter reaches zero
 	_Atomic uint32_t unadopted; // workers that have not taken it up yet
-	_Atomic uint32_t held;	  // workers that still use it
-	struct hold holds[];	  // one a worker
+	_Atomic uint32_t held;	    // workers that still use it
+	struct hold holds[];	    // one a worker
 };
 
 struct inbox_fd {

@@ -23,15 +23,15 @@
 
 #ifdef CONFINE_ARCH
 static const uint32_t allowed[] = {
-	SYS_read,	SYS_write,     SYS_recvfrom,   SYS_sendto,     SYS_close,
-	SYS_openat,	SYS_fstat,     SYS_newfstatat, SYS_statx,      SYS_lseek,
-	SYS_getdents64, SYS_fsync,     SYS_fchmod,     SYS_unlinkat,   SYS_renameat2,
-	SYS_renameat,	SYS_mmap,      SYS_munmap,     SYS_mprotect,   SYS_mremap,
-	SYS_madvise,	SYS_brk,       SYS_getrandom,  SYS_futex,      SYS_clock_gettime,
-	SYS_getpid,	SYS_gettid,    SYS_exit,       SYS_exit_group, SYS_rt_sigreturn,
-	SYS_fcntl,	SYS_writev,    SYS_rt_sigprocmask, SYS_rt_sigaction,
+	SYS_read,	SYS_write,  SYS_recvfrom,	SYS_sendto,	  SYS_close,
+	SYS_openat,	SYS_fstat,  SYS_newfstatat,	SYS_statx,	  SYS_lseek,
+	SYS_getdents64, SYS_fsync,  SYS_fchmod,		SYS_unlinkat,	  SYS_renameat2,
+	SYS_renameat,	SYS_mmap,   SYS_munmap,		SYS_mprotect,	  SYS_mremap,
+	SYS_madvise,	SYS_brk,    SYS_getrandom,	SYS_futex,	  SYS_clock_gettime,
+	SYS_getpid,	SYS_gettid, SYS_exit,		SYS_exit_group,	  SYS_rt_sigreturn,
+	SYS_fcntl,	SYS_writev, SYS_rt_sigprocmask, SYS_rt_sigaction,
 #ifdef SYS_rename
-	SYS_rename,	SYS_unlink,    SYS_open,       SYS_stat,       SYS_lstat,
+	SYS_rename,	SYS_unlink, SYS_open,		SYS_stat,	  SYS_lstat,
 #endif
 };
 

@@ -17,8 +17,8 @@
 #include "ca/ca_confine.h"
 #include "ca/ca_store.h"
 #include "common/log.h"
+#include "io/sync_wire.h"
 
-#define CA_SERVER_NAME "policy-sync"
 #define CA_FILES_MAX 32
 
 // Lower-case DNS-like labels: what may stand in a SPIFFE id without any escaping.
@@ -48,8 +48,7 @@ static enum err must_check ca_process_check(const struct ca_request *r, bool nod
 	if (node && !ca_name_is_good(r->node, sizeof(r->node)))
 		return err_because(ERR_MALFORMED, why, "not a node name");
 	if (r->lifetime_s == 0 || r->lifetime_s > CA_LIFETIME_MAX_S)
-		return err_because(ERR_RANGE, why, "lifetime is not in 1..%d s",
-				   CA_LIFETIME_MAX_S);
+		return err_because(ERR_RANGE, why, "lifetime is not in 1..%d s", CA_LIFETIME_MAX_S);
 	return ERR_OK;
 }
 
@@ -70,7 +69,7 @@ static enum err must_check ca_process_sign(struct ca_store *s, const struct ca_r
 	if (node)
 		snprintf(uri, sizeof(uri), "spiffe://%s/node/%s", r->trust_domain, r->node);
 	else
-		snprintf(uri, sizeof(uri), "spiffe://%s/" CA_SERVER_NAME, r->trust_domain);
+		snprintf(uri, sizeof(uri), "spiffe://%s/policy-sync", r->trust_domain);
 	if (lifetime_s > CA_LIFETIME_MAX_S - CA_BACKDATE_S)
 		lifetime_s = CA_LIFETIME_MAX_S - CA_BACKDATE_S;
 	reply->not_before_unix_s = now_unix_s - CA_BACKDATE_S;
@@ -81,7 +80,7 @@ static enum err must_check ca_process_sign(struct ca_store *s, const struct ca_r
 	buf_init_fixed(&chain, reply->chain_pem, sizeof(reply->chain_pem));
 	e = x509_sign_leaf(&root->key, slice_make(root->pem, root->pem_bytes),
 			   slice_make(r->public_der, sizeof(r->public_der)), slice_str(uri),
-			   node ? (struct slice){0} : SLICE_LIT(CA_SERVER_NAME),
+			   node ? (struct slice){0} : slice_str(SYNC_SERVER_NAME),
 			   reply->not_before_unix_s, reply->not_after_unix_s, &chain);
 	if (e)
 		return err_because(e, &reply->why, "the public key is not a P-256 point");

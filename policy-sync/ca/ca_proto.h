@@ -7,20 +7,20 @@
 #include "common/err.h"
 #include "io/x509.h"
 
-#define CA_PROTO_VERSION 1
+#define CA_PROTO_VERSION      1
 #define CA_TRUST_DOMAIN_BYTES 128 // NUL included
-#define CA_NODE_BYTES 254
-#define CA_PUBLIC_BYTES 91 // SubjectPublicKeyInfo of an uncompressed P-256 point
-#define CA_LIFETIME_MAX_S 86400
+#define CA_NODE_BYTES	      254
+#define CA_PUBLIC_BYTES	      91 // SubjectPublicKeyInfo of an uncompressed P-256 point
+#define CA_LIFETIME_MAX_S     86400
 // Certificates are valid from so long ago, for nodes whose clocks lag; the span still fits a day.
 #define CA_BACKDATE_S 60
-#define CA_ROOTS_MAX 2 // A, A+B, B
+#define CA_ROOTS_MAX  2 // A, A+B, B
 
 enum ca_verb {
 	CA_NONE = 0,
-	CA_SIGN_NODE,	  // spiffe://<trust-domain>/node/<node>
-	CA_SIGN_SERVER,	  // spiffe://<trust-domain>/policy-sync and dns policy-sync; by the oldest root
-	CA_BUNDLE,	  // trust bundle and stage only
+	CA_SIGN_NODE, // spiffe://<trust-domain>/node/<node>
+	CA_SIGN_SERVER, // spiffe://<trust-domain>/policy-sync and SYNC_SERVER_NAME; by the oldest root
+	CA_BUNDLE,	// trust bundle and stage only
 	CA_ROTATE_BEGIN,  // STABLE ▶ BEGUN: the bundle is A+B, A signs
 	CA_ROTATE_SWITCH, // BEGUN ▶ SWITCHED: B signs
 	CA_ROTATE_FINISH, // SWITCHED ▶ STABLE: the bundle is B; A's key is destroyed

@@ -13,9 +13,9 @@
 #include "common/file.h"
 #include "io/crypto.h"
 
-#define ROOT_LIFETIME_S (5LL * 366 * 86400)
-#define ROOT_BACKDATE_S 3600
-#define ROOT_NUMBER_MAX 999999
+#define ROOT_LIFETIME_S	      (5LL * 366 * 86400)
+#define ROOT_BACKDATE_S	      3600
+#define ROOT_NUMBER_MAX	      999999
 #define DIRECTORY_ENTRIES_MAX 64
 
 struct ca_path {
@@ -136,7 +136,8 @@ static enum err must_check ca_store_load_root(struct ca_store *s, uint32_t numbe
 	root->not_after_unix_s = info.not_after_unix_s;
 	crypto_sha256(slice_make(root->key.public_der, root->key.public_len), pin);
 	if (memcmp(pin, info.key_pin, sizeof(pin)) != 0)
-		return err_because(ERR_CONFIG, why, "%s is not the certificate of its key", path.text);
+		return err_because(ERR_CONFIG, why, "%s is not the certificate of its key",
+				   path.text);
 	s->count++;
 	return ERR_OK;
 }
@@ -158,7 +159,8 @@ static enum err must_check ca_store_list(const struct ca_store *s, uint32_t *num
 
 	*count = 0;
 	if (!d)
-		return err_because(ERR_IO, why, "cannot read %s: %s", s->directory, strerror(errno));
+		return err_because(ERR_IO, why, "cannot read %s: %s", s->directory,
+				   strerror(errno));
 	while ((entry = readdir(d)) != NULL) {
 		char *end;
 		unsigned long n = strtoul(entry->d_name, &end, 10);
@@ -227,7 +229,8 @@ static enum err must_check ca_store_load_all(struct ca_store *s, const uint32_t 
 		}
 	}
 	return found ? ERR_OK
-		     : err_because(ERR_CONFIG, why, "root %u of %s is missing", active, s->directory);
+		     : err_because(ERR_CONFIG, why, "root %u of %s is missing", active,
+				   s->directory);
 }
 
 enum err ca_store_open(struct ca_store *s, const char *directory, int64_t now_unix_s,

@@ -11,9 +11,9 @@
 #include "common/file.h"
 #include "io/crypto.h"
 
-#define NODE_NAME_MAX 253
+#define NODE_NAME_MAX	 253
 #define TOKENS_TRIED_MAX 10000
-#define TOKEN_BYTES_MIN 16 // a guessable token is a configuration fault
+#define TOKEN_BYTES_MIN	 16 // a guessable token is a configuration fault
 
 struct authenticate_directory {
 	struct authenticator base; // first member
@@ -80,7 +80,7 @@ static bool authenticate_find_owner(const struct authenticate_directory *d,
 			continue;
 		found = crypto_equal(slice_make(digest, 32), slice_make(presented, 32));
 		if (found)
-			snprintf(owner, cap, "%s", entry->d_name);
+			snprintf(owner, cap, "%.*s", NODE_NAME_MAX, entry->d_name);
 	}
 	closedir(list);
 	return found;

@@ -18,11 +18,11 @@
 #include "publish/rotation.h"
 #include "publish/subscriber.h"
 
-#define CLIENTS_MAX 8
-#define LINE_BYTES_MAX 128
-#define ANSWER_BYTES_MAX (4u << 20)
+#define CLIENTS_MAX	  8
+#define LINE_BYTES_MAX	  128
+#define ANSWER_BYTES_MAX  (4u << 20)
 #define CLIENT_TIMEOUT_MS 30000
-#define ASK_TIMEOUT_MS 40000
+#define ASK_TIMEOUT_MS	  40000
 
 enum control_wait { WAIT_LINE = 0, WAIT_SWITCHED, WAIT_STABLE };
 

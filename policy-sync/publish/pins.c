@@ -261,8 +261,7 @@ enum err pins_open(const char *path, struct pins **out, struct reason *why)
 		size_t end = slice_find(rest, '\n');
 
 		number++;
-		e = end == rest.len ? ERR_MALFORMED
-				    : pins_parse_line(p, slice_make(rest.ptr, end));
+		e = end == rest.len ? ERR_MALFORMED : pins_parse_line(p, slice_make(rest.ptr, end));
 		if (e)
 			err_because(e, why, "%s, line %u: not a key pin", path, number);
 		else

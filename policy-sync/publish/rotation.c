@@ -83,8 +83,7 @@ static void rotation_switch(struct rotation *r, uint64_t now_ns)
 			  LOG_S("reason", why.text));
 		return;
 	}
-	log_event(LOG_INFO, "ca_rotation", LOG_S("step", "switched"),
-		  LOG_N("roots", CA_ROOTS_MAX));
+	log_event(LOG_INFO, "ca_rotation", LOG_S("step", "switched"), LOG_N("roots", CA_ROOTS_MAX));
 	server_bundle_changed(r->server, now_ns);
 }
 

@@ -233,7 +233,8 @@ struct slice section_blob_patch(struct section_blob *to, const struct section_bl
 
 	if (!from || !from->bytes)
 		return (struct slice){0};
-	if (to->patch_known && memcmp(to->patch_from, from->ref.sha256, sizeof(to->patch_from)) == 0)
+	if (to->patch_known &&
+	    memcmp(to->patch_from, from->ref.sha256, sizeof(to->patch_from)) == 0)
 		return slice_make(to->patch, to->patch_bytes);
 	free(to->patch);
 	to->patch = NULL;

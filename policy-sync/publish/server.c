@@ -21,7 +21,7 @@
 #include "publish/rotation.h"
 #include "publish/subscriber.h"
 
-#define LISTEN_BACKLOG 512
+#define LISTEN_BACKLOG	 512
 #define ACCEPTS_PER_TURN 64
 #define NODE_ARENA_BYTES (1u << 20)
 
@@ -61,8 +61,7 @@ static void server_accept_one(struct server *s, int fd, const struct sockaddr_st
 
 static void server_on_accept(struct server_source *source, uint32_t events, uint64_t now_ns)
 {
-	struct server *s =
-		(struct server *)((uint8_t *)source - offsetof(struct server, listener));
+	struct server *s = (struct server *)((uint8_t *)source - offsetof(struct server, listener));
 
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
@@ -286,8 +285,8 @@ static enum err must_check server_make_set(const struct server *s, struct genera
 	}
 	if (!e)
 		e = trust_put_section(&s->trust, &trust);
-	all[s->input_count] = (struct section_input){.name = {.kind = SECTION_TRUST},
-						     .bytes = buf_slice(&trust)};
+	all[s->input_count] =
+		(struct section_input){.name = {.kind = SECTION_TRUST}, .bytes = buf_slice(&trust)};
 	if (!e)
 		e = section_set_new(g, all, s->input_count + 1, s->set_count ? s->sets[0] : NULL,
 				    out);
@@ -415,7 +414,8 @@ static void server_drop_nodes(struct server *s)
 	for (struct subscriber *i = s->subscribers; i; i = next) {
 		next = i->next;
 		if (i->state == SUBSCRIBER_LIVE && !server_knows_node(s, slice_str(i->node)))
-			subscriber_close(i, "node_removed", "the node is not in the cluster any more");
+			subscriber_close(i, "node_removed",
+					 "the node is not in the cluster any more");
 	}
 }
 

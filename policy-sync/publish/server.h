@@ -11,14 +11,14 @@
 #include "publish/section_set.h"
 #include "publish/trust.h"
 
-#define SERVER_SETS_KEPT 8
-#define SERVER_CONNECTIONS_MAX 20000
-#define SERVER_STRANGERS_MAX 256 // connections that have not proven who they are
-#define SERVER_CONNECTIONS_PER_NODE_MAX 4 // an upgrade has two for a while
-#define SERVER_EVENTS_MAX 64
-#define SERVER_TICK_MS 250 // deadlines are in seconds
-#define SERVER_COALESCE_MS 20
-#define SERVER_COALESCE_MAX_MS 100
+#define SERVER_SETS_KEPT		8
+#define SERVER_CONNECTIONS_MAX		20000
+#define SERVER_STRANGERS_MAX		256 // connections that have not proven who they are
+#define SERVER_CONNECTIONS_PER_NODE_MAX 4   // an upgrade has two for a while
+#define SERVER_EVENTS_MAX		64
+#define SERVER_TICK_MS			250 // deadlines are in seconds
+#define SERVER_COALESCE_MS		20
+#define SERVER_COALESCE_MAX_MS		100
 
 struct subscriber;
 struct control;
@@ -48,7 +48,7 @@ struct server {
 	struct pins *pins;
 	struct control *control;
 	struct rotation *rotation;
-	struct generation generation; // of sets[0]
+	struct generation generation;		    // of sets[0]
 	struct section_set *sets[SERVER_SETS_KEPT]; // newest first
 	uint32_t set_count;
 	uint64_t published_ns; // when sets[0] was made

@@ -15,17 +15,17 @@
 #include "io/crypto.h"
 #include "publish/rotation.h"
 
-#define PENDING_MAX (2 * SYNC_FRAME_BYTES_MAX)
-#define PENDING_LOW (256u << 10) // send the next piece when less is unsent
+#define PENDING_MAX	    (2 * SYNC_FRAME_BYTES_MAX)
+#define PENDING_LOW	    (256u << 10) // send the next piece when less is unsent
 #define FRAME_FROM_NODE_MAX (256u << 10)
 #define MESSAGE_ARENA_BYTES (1u << 20)
-#define MESSAGES_PER_TURN 64 // a node says one or two things a generation: more is a flood
+#define MESSAGES_PER_TURN   64 // a node says one or two things a generation: more is a flood
 #define STRANGER_TIMEOUT_MS 5000
-#define LEAVING_TIMEOUT_MS 1000
-#define PIN_WAIT_MS 1000 // for other nodes to go by a new key
-#define SIGN_RETRY_MS 1000
-#define REFUSED_RETRY_MS 30000
-#define PIN_MARGIN_S 120
+#define LEAVING_TIMEOUT_MS  1000
+#define PIN_WAIT_MS	    1000 // for other nodes to go by a new key
+#define SIGN_RETRY_MS	    1000
+#define REFUSED_RETRY_MS    30000
+#define PIN_MARGIN_S	    120
 
 static void subscriber_on_ready(struct server_source *source, uint32_t events, uint64_t now_ns);
 
@@ -81,8 +81,8 @@ static void subscriber_log(const struct subscriber *s, enum log_level level, con
 {
 	char peer[ADDR_PORT_TEXT_MAX];
 
-	log_event(level, event, LOG_S("node", s->node), LOG_S("peer", addr_port_format(s->peer, peer)),
-		  LOG_S("reason", why ? why : ""));
+	log_event(level, event, LOG_S("node", s->node),
+		  LOG_S("peer", addr_port_format(s->peer, peer)), LOG_S("reason", why ? why : ""));
 }
 
 void subscriber_close(struct subscriber *s, const char *event, const char *why)
@@ -127,6 +127,13 @@ static enum err must_check subscriber_send(struct subscriber *s, const struct sy
 	return e;
 }
 
+// Goes as soon as the refusal is out.
+static void subscriber_leave(struct subscriber *s)
+{
+	if (s->state == SUBSCRIBER_LEAVING && tls_stream_pending(s->wire.stream) == 0)
+		subscriber_close(s, NULL, NULL);
+}
+
 static void subscriber_refuse(struct subscriber *s, const char *why, uint64_t now_ns)
 {
 	struct sync_message m = {.type = SYNC_REFUSED, .reason = slice_str(why)};
@@ -136,6 +143,7 @@ static void subscriber_refuse(struct subscriber *s, const char *why, uint64_t no
 		return;
 	subscriber_set_state(s, SUBSCRIBER_LEAVING);
 	s->deadline_ns = now_ns + LEAVING_TIMEOUT_MS * NS_PER_MS;
+	subscriber_leave(s);
 }
 
 // ---- certificate -------------------------------------------------------------------------------
@@ -145,8 +153,7 @@ static void subscriber_refuse(struct subscriber *s, const char *why, uint64_t no
 static bool subscriber_pin(struct subscriber *s, uint64_t now_ns)
 {
 	struct server *server = s->server;
-	int64_t not_after_unix_s =
-		(int64_t)time(NULL) + server->trust.lifetime_s + PIN_MARGIN_S;
+	int64_t not_after_unix_s = (int64_t)time(NULL) + server->trust.lifetime_s + PIN_MARGIN_S;
 	uint8_t pin[NODE_PIN_BYTES];
 	bool changed;
 	enum err e;
@@ -208,8 +215,9 @@ static void subscriber_send_certificate(struct subscriber *s, uint64_t now_ns)
 	struct reason why = {0};
 	struct sync_message m = {.type = SYNC_CERTIFICATE};
 	int64_t now_unix_s = (int64_t)time(NULL);
-	enum err e = trust_sign_node(trust, slice_str(s->node),
-				     slice_make(s->public_der, sizeof(s->public_der)), &reply, &why);
+	enum err e =
+		trust_sign_node(trust, slice_str(s->node),
+				slice_make(s->public_der, sizeof(s->public_der)), &reply, &why);
 
 	if (e) {
 		subscriber_log(s, LOG_ERROR, "certificate_not_signed", why.text);
@@ -432,8 +440,7 @@ static struct generation subscriber_find_held(const struct subscriber *s, struct
 
 static void subscriber_on_hello(struct subscriber *s, const struct sync_message *m, uint64_t now_ns)
 {
-	if (m->node.len > 0 && m->node.len < sizeof(s->node) &&
-	    authenticate_is_node_name(m->node))
+	if (m->node.len > 0 && m->node.len < sizeof(s->node) && authenticate_is_node_name(m->node))
 		memcpy(s->node, m->node.ptr, m->node.len);
 	if (m->type != SYNC_HELLO || s->node[0] == 0) {
 		subscriber_refuse(s, "not a HELLO with a node name", now_ns);
@@ -504,7 +511,8 @@ static void subscriber_on_installed(struct subscriber *s, const struct sync_mess
 		}
 		return;
 	}
-	if (s->certificate != CERTIFICATE_SENT || m->not_after_unix_s != (uint64_t)s->not_after_unix_s)
+	if (s->certificate != CERTIFICATE_SENT ||
+	    m->not_after_unix_s != (uint64_t)s->not_after_unix_s)
 		return; // of an earlier one
 	s->certificate = CERTIFICATE_INSTALLED;
 	s->server->answered = true;
@@ -573,6 +581,7 @@ static void subscriber_on_ready(struct server_source *source, uint32_t events, u
 		subscriber_set_state(s, SUBSCRIBER_HELLO);
 	if (!e)
 		subscriber_receive(s, now_ns);
+	subscriber_leave(s);
 	if (s->state != SUBSCRIBER_CLOSED)
 		subscriber_pump(s, now_ns);
 }
@@ -581,8 +590,9 @@ void subscriber_tick(struct subscriber *s, uint64_t now_ns)
 {
 	if (s->state != SUBSCRIBER_LIVE) {
 		if (now_ns >= s->deadline_ns)
-			subscriber_close(s, s->state == SUBSCRIBER_LEAVING ? NULL : "node_disconnected",
-					 "it did not say who it is in time");
+			subscriber_close(
+				s, s->state == SUBSCRIBER_LEAVING ? NULL : "node_disconnected",
+				"it did not say who it is in time");
 		return;
 	}
 	if (sync_wire_tick(&s->wire, now_ns) != ERR_OK) {

@@ -34,7 +34,7 @@ struct subscriber {
 	uint64_t id;
 	struct sync_wire wire;
 	enum subscriber_state state;
-	short events; // asked of epoll
+	short events;	      // asked of epoll
 	uint64_t deadline_ns; // of HANDSHAKE to CHECKING, and of LEAVING
 	struct addr_port peer;
 	char node[254];
@@ -54,7 +54,7 @@ struct subscriber {
 	uint8_t public_der[CA_PUBLIC_BYTES];
 	uint8_t public_asked[CA_PUBLIC_BYTES]; // by RENEW, until the token is checked
 	bool renewing;
-	uint64_t pinned_counter; // generation that holds its pin; 0: the next one
+	uint64_t pinned_counter;     // generation that holds its pin; 0: the next one
 	uint64_t certificate_due_ns; // go on at the latest (PINNING); not before (DUE)
 	int64_t not_after_unix_s;
 };

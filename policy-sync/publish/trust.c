@@ -12,7 +12,7 @@
 #include "io/sync_wire.h"
 
 #define ROOT_DER_MAX 4096
-#define HEX_BYTES 65
+#define HEX_BYTES    65
 
 static enum err must_check trust_ask(struct trust *t, enum ca_verb verb, struct reason *why)
 {

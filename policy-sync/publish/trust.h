@@ -25,8 +25,8 @@ struct trust {
 };
 
 // lifetime_s: of every certificate, at most CA_LIFETIME_MAX_S.
-enum err must_check trust_init(struct trust *t, int ca_fd, uint32_t lifetime_s,
-			       struct slice domain, struct reason *why);
+enum err must_check trust_init(struct trust *t, int ca_fd, uint32_t lifetime_s, struct slice domain,
+			       struct reason *why);
 void trust_deinit(struct trust *t);
 struct slice trust_bundle(const struct trust *t);
 // ERR_MALFORMED: not a trust domain; the old one stays.

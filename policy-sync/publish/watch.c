@@ -18,12 +18,12 @@
 #include "common/log.h"
 
 #define DIRECTORIES_MAX 4096
-#define ENTRIES_MAX 100000
-#define DEPTH_MAX 8
-#define QUIET_MS 20
-#define LATEST_MS 100
-#define READS_MAX 64
-#define EVENT_BYTES 16384
+#define ENTRIES_MAX	100000
+#define DEPTH_MAX	8
+#define QUIET_MS	20
+#define LATEST_MS	100
+#define READS_MAX	64
+#define EVENT_BYTES	16384
 #define EVENTS                                                                                     \
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY |        \
 	 IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -37,10 +37,10 @@ struct watch {
 	int fd;
 	char root[PATH_MAX];
 	char name[NAME_MAX + 1]; // root's, in its parent
-	int parent; // watch of the parent; -1: part of the tree too
+	int parent;		 // watch of the parent; -1: part of the tree too
 	uint32_t round;
 	uint32_t count;
-	uint32_t entries; // of this rescan
+	uint32_t entries;  // of this rescan
 	uint64_t first_ns; // 0: nothing has changed
 	uint64_t last_ns;
 	bool writing; // the last event says that somebody is in the middle of a file

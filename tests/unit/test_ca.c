@@ -85,7 +85,8 @@ static enum err ask(struct world *w, enum ca_verb verb, const char *node, uint32
 }
 
 // Does the last reply's chain verify against this bundle?
-static bool verifies(struct world *w, const struct ca_reply *signed_by, const struct ca_reply *trust)
+static bool verifies(struct world *w, const struct ca_reply *signed_by,
+		     const struct ca_reply *trust)
 {
 	char out[2048];
 
@@ -140,7 +141,8 @@ static void signs_for_a_node(void **state)
 	assert_int_equal(ask(w, CA_SIGN_SERVER, "", 3600), ERR_OK);
 	assert_true(verifies(w, &w->reply, &w->reply));
 	assert_int_equal(run(w, "openssl x509 -in leaf.pem -noout -text", out, sizeof(out)), 0);
-	assert_non_null(strstr(out, "URI:spiffe://cluster.local/policy-sync, DNS:policy-sync"));
+	assert_non_null(
+		strstr(out, "URI:spiffe://cluster.local/policy-sync, DNS:policy-sync.portcullis"));
 }
 
 static void never_longer_than_a_day(void **state)
@@ -161,9 +163,9 @@ static void never_longer_than_a_day(void **state)
 static void names_that_are_none_are_refused(void **state)
 {
 	struct world *w = *state;
-	static const char *const bad[] = {"",	   "A",	   "a/b",  "a b", "-a",	 "a-", ".a",
-					  "a.",	   "a..b", "a_b",  "a:b", "a@b", "../", "a\nb",
-					  "a%2fb", "\xc3\xa4", "*"};
+	static const char *const bad[] = {"",	 "A",	 "a/b",	  "a b",      "-a",  "a-",
+					  ".a",	 "a.",	 "a..b",  "a_b",      "a:b", "a@b",
+					  "../", "a\nb", "a%2fb", "\xc3\xa4", "*"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(ask(w, CA_SIGN_NODE, bad[i], 60), ERR_MALFORMED);
@@ -284,16 +286,18 @@ static void a_crash_in_finish_is_finished(void **state)
 static void doubtful_files_stop_it(void **state)
 {
 	struct world *w = *state;
-	static const char *const faults[] = {
-		"chmod 644 ca/1.key",
-		"chmod 755 ca",
-		"mv ca/1.key ca/x",
-		"truncate -s 20 ca/1.key",
-		"truncate -s 100 ca/1.pem",
-		"echo 2 >ca/active",
-		"echo >ca/active",
-		"openssl ecparam -name prime256v1 -genkey -noout -outform DER -out ca/1.key", // another
-	};
+	static const char *const faults[] =
+		{
+			"chmod 644 ca/1.key",
+			"chmod 755 ca",
+			"mv ca/1.key ca/x",
+			"truncate -s 20 ca/1.key",
+			"truncate -s 100 ca/1.pem",
+			"echo 2 >ca/active",
+			"echo >ca/active",
+			"openssl ecparam -name prime256v1 -genkey -noout -outform DER -out "
+			"ca/1.key", // another
+		};
 	char out[256];
 
 	assert_int_equal(stop(w), 0);

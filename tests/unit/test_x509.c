@@ -124,7 +124,8 @@ static void leaf_says_what_it_may(void **state)
 
 	assert_int_equal(run(m, "openssl x509 -in leaf.pem -noout -text", out, sizeof(out)), 0);
 	assert_non_null(strstr(out, "URI:" NODE_URI ", DNS:policy-sync"));
-	assert_non_null(strstr(out, "TLS Web Server Authentication, TLS Web Client Authentication"));
+	assert_non_null(
+		strstr(out, "TLS Web Server Authentication, TLS Web Client Authentication"));
 	assert_non_null(strstr(out, "Digital Signature\n"));
 	assert_non_null(strstr(out, "prime256v1"));
 	assert_null(strstr(out, "CA:TRUE"));
@@ -145,12 +146,13 @@ static void private_key_belongs_to_the_leaf(void **state)
 
 	write_file(m, "leaf.key", slice_make(m->leaf_key.der, m->leaf_key.der_len));
 	write_file(m, "leaf.pub", slice_make(m->leaf_key.public_der, m->leaf_key.public_len));
-	assert_int_equal(run(m,
-			     "openssl ec -inform DER -in leaf.key -pubout -outform DER -out a 2>e && "
-			     "openssl x509 -in leaf.pem -noout -pubkey | "
-			     "openssl ec -pubin -outform DER -out b 2>e && cmp a b && cmp a leaf.pub",
-			     out, sizeof(out)),
-			 0);
+	assert_int_equal(
+		run(m,
+		    "openssl ec -inform DER -in leaf.key -pubout -outform DER -out a 2>e && "
+		    "openssl x509 -in leaf.pem -noout -pubkey | "
+		    "openssl ec -pubin -outform DER -out b 2>e && cmp a b && cmp a leaf.pub",
+		    out, sizeof(out)),
+		0);
 }
 
 static void reading_gives_back_what_was_signed(void **state)
@@ -170,9 +172,8 @@ static void reading_gives_back_what_was_signed(void **state)
 	assert_memory_equal(out, hex, 64);
 	for (int i = 0; i < 32; i++)
 		snprintf(hex + 2 * i, 3, "%02x", info.sha256[i]);
-	assert_int_equal(run(m, "openssl x509 -in leaf.pem -outform DER | sha256sum", out,
-			     sizeof(out)),
-			 0);
+	assert_int_equal(
+		run(m, "openssl x509 -in leaf.pem -outform DER | sha256sum", out, sizeof(out)), 0);
 	assert_memory_equal(out, hex, 64);
 }
 
@@ -193,9 +194,10 @@ static void times_beyond_2049_are_generalized(void **state)
 	assert_int_equal(info.not_before_unix_s, 2524607999);
 	assert_int_equal(info.not_after_unix_s, 2524608000);
 	write_file(m, "late.pem", buf_slice(&pem));
-	assert_int_equal(run(m, "openssl x509 -in late.pem -outform DER | openssl asn1parse -inform DER",
-			     out, sizeof(out)),
-			 0);
+	assert_int_equal(
+		run(m, "openssl x509 -in late.pem -outform DER | openssl asn1parse -inform DER",
+		    out, sizeof(out)),
+		0);
 	assert_non_null(strstr(out, "UTCTIME           :491231235959Z"));
 	assert_non_null(strstr(out, "GENERALIZEDTIME   :20500101000000Z"));
 }
@@ -229,7 +231,8 @@ static void bad_names_and_times_are_refused(void **state)
 {
 	struct made *m = *state;
 	struct slice public = slice_make(m->leaf_key.public_der, m->leaf_key.public_len);
-	static const char *const bad[] = {"spiffe://td/node/a b", "spiffe://td/node/a\x01", "a\x7f"};
+	static const char *const bad[] = {"spiffe://td/node/a b", "spiffe://td/node/a\x01",
+					  "a\x7f"};
 	uint8_t bytes[X509_CERT_PEM_MAX];
 	char lengthy[600];
 	struct buf pem;
@@ -270,8 +273,8 @@ static void long_names_keep_their_der_lengths(void **state)
 						m->now_unix_s - 1, m->now_unix_s + 60, &pem),
 				 ERR_OK);
 		write_file(m, "long.pem", buf_slice(&pem));
-		assert_int_equal(run(m, "openssl verify -x509_strict -CAfile root.pem long.pem", out,
-				     sizeof(out)),
+		assert_int_equal(run(m, "openssl verify -x509_strict -CAfile root.pem long.pem",
+				     out, sizeof(out)),
 				 0);
 		assert_int_equal(x509_read(buf_slice(&pem), &info), ERR_OK);
 		assert_int_equal(strlen(info.uri), lens[i]);
@@ -354,7 +357,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(openssl_verifies_the_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(leaf_says_what_it_may, setup, teardown),
 		cmocka_unit_test_setup_teardown(private_key_belongs_to_the_leaf, setup, teardown),
-		cmocka_unit_test_setup_teardown(reading_gives_back_what_was_signed, setup, teardown),
+		cmocka_unit_test_setup_teardown(reading_gives_back_what_was_signed, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(times_beyond_2049_are_generalized, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_public_keys_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_names_and_times_are_refused, setup, teardown),
