@@ -7,9 +7,9 @@
 #include "common/err.h"
 #include "common/slice.h"
 
-#define X509_KEY_DER_MAX 256
+#define X509_KEY_DER_MAX    256
 #define X509_PUBLIC_DER_MAX 128
-#define X509_CERT_PEM_MAX 4096
+#define X509_CERT_PEM_MAX   4096
 
 struct x509_key {
 	uint8_t der[X509_KEY_DER_MAX]; // private; x509_key_wipe when done
