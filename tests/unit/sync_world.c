@@ -17,6 +17,8 @@
 #include "common/file.h"
 #include "common/snapshot_codec.h"
 
+#define LOOK_EVERY_MS 10
+
 void world_write(const struct world *w, const char *path, const char *text)
 {
 	char whole[256];
@@ -217,6 +219,9 @@ static void world_turn(struct world *w, uint64_t until_ns)
 		if (server_due_ns(w->server) < due_ns)
 			due_ns = server_due_ns(w->server);
 	}
+	// What other threads do is seen in their status, which wakes nobody.
+	if (due_ns > now_ns + LOOK_EVERY_MS * NS_PER_MS)
+		due_ns = now_ns + LOOK_EVERY_MS * NS_PER_MS;
 	poll(polls, count, due_ns > now_ns ? (int)((due_ns - now_ns) / NS_PER_MS) + 1 : 0);
 	now_ns = clock_monotonic_ns();
 	if (w->server)
