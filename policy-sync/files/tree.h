@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// YAML (or JSON, which is YAML) as a tree that remembers where everything stood. By libyaml's event
+// parser; bounded in depth, nodes and bytes; aliases are refused, so that no document can grow.
+#pragma once
+
+#include "files/diagnostics.h"
+
+#define TREE_DEPTH_MAX 64
+#define TREE_NODES_MAX 4000000
+#define TREE_BYTES_MAX (64u << 20)
+
+enum tree_kind { TREE_NONE = 0, TREE_NULL, TREE_SCALAR, TREE_MAP, TREE_LIST };
+
+struct tree {
+	enum tree_kind kind;
+	bool quoted; // a scalar in quotes is a string, whatever it looks like
+	uint32_t line;
+	uint32_t column;
+	struct slice key;  // in a map
+	struct slice text; // scalar
+	struct tree *first;
+	struct tree *next;
+};
+
+// Every document of the text, linked by next. Errors go to d (and end the reading of this text).
+// ERR_MALFORMED, ERR_TOO_LARGE, ERR_NOMEM.
+enum err must_check tree_parse(struct slice text, const char *file, struct arena *a,
+			       struct diagnostics *d, struct tree **documents);
+const struct tree *tree_get(const struct tree *map, const char *key);
+uint32_t tree_count(const struct tree *t);

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// RateLimitPolicy and MeshConfig; see read.h.
+#include "model/read.h"
+
+#include <stdio.h>
+
+#define RULES_MAX 64
+#define KEYS_MAX_DEFAULT 100000
+
+static const char *const units[] = {"Second", "Minute", "Hour", "Day", NULL};
+static const uint32_t unit_seconds[] = {1, 60, 3600, 86400};
+
+static bool read_source_cidr(const struct view *v, struct ss_limit *l)
+{
+	static const char *const keys[] = {"type", "value", NULL};
+	static const char *const types[] = {"Exact", "Distinct", NULL};
+	struct view type = view_get(v, "type"), value = view_get(v, "value");
+	int index = 0;
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	if (view_present(&type) && !view_word(&type, types, &index))
+		return false;
+	l->client_cidrs = arena_alloc(v->arena, 1, sizeof(*l->client_cidrs));
+	if (!l->client_cidrs || !view_cidr(&value, &l->client_cidrs[0]))
+		return false;
+	l->client_cidr_count = 1;
+	if (index == 1)
+		l->key = LIMIT_KEY_CLIENT_ADDR;
+	return true;
+}
+
+static bool read_selector(const struct view *v, struct ss_limit *l)
+{
+	static const char *const keys[] = {"sourceCIDR", "headers", "methods", "path", "paths", NULL};
+	struct view source = view_get(v, "sourceCIDR"), headers = view_get(v, "headers");
+	struct view methods = view_get(v, "methods"), path = view_get(v, "path");
+	struct view paths = view_get(v, "paths");
+
+	view_only(v, keys);
+	if (view_present(&source) && !read_source_cidr(&source, l))
+		return false;
+	if (view_present(&headers) && !read_headers(&headers, &l->headers, &l->header_count))
+		return false;
+	if (view_present(&methods) && !view_texts(&methods, 64, &l->methods, &l->method_count))
+		return false;
+	if (view_present(&path) && !read_paths(&path, &l->paths, &l->path_count))
+		return false;
+	return !view_present(&paths) || read_paths(&paths, &l->paths, &l->path_count);
+}
+
+static bool read_selectors(const struct view *v, struct ss_limit *l)
+{
+	struct view only = view_first(v);
+
+	if (!view_present(v))
+		return true;
+	if (!view_require(v, TREE_LIST))
+		return false;
+	if (tree_count(v->tree) > 1) {
+		view_error(v, "one selector a rule is supported yet; write several rules");
+		return false;
+	}
+	return !only.tree || read_selector(&only, l);
+}
+
+static bool read_amount(const struct view *v, struct ss_limit *l)
+{
+	static const char *const keys[] = {"requests", "unit", "burst", NULL};
+	struct view requests = view_get(v, "requests"), unit = view_get(v, "unit");
+	struct view burst = view_get(v, "burst");
+	int index;
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	if (!view_number(&requests, 1, 1000000000, &l->requests) || !view_word(&unit, units, &index))
+		return false;
+	l->unit_s = unit_seconds[index];
+	return !view_present(&burst) || view_number(&burst, 1, 1000000000, &l->burst);
+}
+
+static bool read_limit(const struct view *v, const struct object_meta *meta, struct slice title,
+		       struct ss_limit *l)
+{
+	static const char *const keys[] = {"name", "clientSelectors", "limit", "shadowMode", NULL};
+	struct view name = view_get(v, "name"), selectors = view_get(v, "clientSelectors");
+	struct view limit = view_get(v, "limit"), shadow = view_get(v, "shadowMode");
+	char id[600];
+
+	view_only(v, keys);
+	l->policy = title;
+	l->keys_max = KEYS_MAX_DEFAULT;
+	if (!view_text(&name, &l->rule) || !read_selectors(&selectors, l) || !read_amount(&limit, l))
+		return false;
+	snprintf(id, sizeof(id), "%.*s/%.*s/%.*s", SLICE_ARG(meta->namespace),
+		 SLICE_ARG(meta->name), SLICE_ARG(l->rule));
+	l->id = arena_copy(v->arena, slice_str(id));
+	return !view_present(&shadow) || view_bool(&shadow, &l->shadow);
+}
+
+void read_rate_limit_policy(struct model *m, const struct view *v)
+{
+	static const char *const keys[] = {"targetRefs", "scope", "rules", "maxTrackedKeys", NULL};
+	static const char *const scopes[] = {"Node", NULL};
+	struct rate_limit_policy *p = arena_alloc(v->arena, 1, sizeof(*p));
+	struct view spec = view_get(v, "spec"), scope = view_get(&spec, "scope");
+	struct view rules = view_get(&spec, "rules");
+	struct object_meta meta;
+	uint32_t index = 0, n = tree_count(rules.tree);
+	char text[600];
+	int word;
+
+	if (!p || !read_meta(v, &meta) || !view_require(&spec, TREE_MAP))
+		return;
+	if (meta.namespace.len == 0)
+		meta.namespace = SLICE_LIT("default");
+	p->origin = meta.origin;
+	p->namespace = meta.namespace;
+	p->name = meta.name;
+	snprintf(text, sizeof(text), "RateLimitPolicy/%.*s/%.*s", SLICE_ARG(meta.namespace),
+		 SLICE_ARG(meta.name));
+	p->title = arena_copy(v->arena, slice_str(text));
+	view_only(&spec, keys);
+	if (!view_word(&scope, scopes, &word) || !view_require(&rules, TREE_LIST) ||
+	    !read_targets(&spec, &meta, &p->targets, &p->target_count))
+		return;
+	p->limits = n <= RULES_MAX ? arena_alloc(v->arena, n, sizeof(*p->limits)) : NULL;
+	if (!p->limits) {
+		view_error(&rules, "has more than %u entries", RULES_MAX);
+		return;
+	}
+	for (struct view i = view_first(&rules); i.tree; i = view_next(&rules, &i, &index)) {
+		if (!read_limit(&i, &meta, p->title, &p->limits[p->limit_count]))
+			return; // a limit with an error limits nothing, and is reported
+		p->limit_count++;
+	}
+	if (object_add(&m->limits, p) != ERR_OK)
+		view_error(v, "there are too many objects");
+}
+
+// ---- MeshConfig --------------------------------------------------------------------------------
+
+static bool read_timeouts(const struct view *spec, struct ss_meta *meta)
+{
+	static const char *const keys[] = {"requestHeader", "httpIdle", "connect", "hold", NULL};
+	struct view t = view_get(spec, "timeouts");
+	uint32_t *out[] = {&meta->header_timeout_ms, &meta->http_idle_timeout_ms,
+			   &meta->connect_timeout_ms, &meta->hold_timeout_ms};
+
+	if (!view_present(&t))
+		return true;
+	view_only(&t, keys);
+	for (int i = 0; keys[i]; i++) {
+		struct view v = view_get(&t, keys[i]);
+		uint64_t ms;
+
+		if (!view_present(&v))
+			continue;
+		if (!view_duration_ms(&v, &ms))
+			return false;
+		if (ms < 10 || ms > 86400000) {
+			view_error(&v, "has to lie between 10ms and 24h");
+			return false;
+		}
+		*out[i] = (uint32_t)ms;
+	}
+	return true;
+}
+
+static bool read_mesh_limits(const struct view *spec, struct ss_meta *meta)
+{
+	static const char *const keys[] = {"headerBytes", "connectionsPerPod", NULL};
+	struct view l = view_get(spec, "limits"), head = view_get(&l, "headerBytes");
+	struct view connections = view_get(&l, "connectionsPerPod");
+	uint64_t n;
+
+	if (!view_present(&l))
+		return true;
+	view_only(&l, keys);
+	if (view_present(&head)) {
+		if (!view_number(&head, 1024, 65536, &n))
+			return false;
+		meta->header_bytes_max = (uint32_t)n;
+	}
+	if (view_present(&connections)) {
+		if (!view_number(&connections, 1, 1000000, &n))
+			return false;
+		meta->connections_per_pod_max = (uint32_t)n;
+	}
+	return true;
+}
+
+void read_mesh_config(struct model *m, const struct view *v)
+{
+	static const char *const keys[] = {"trustDomain", "tunnelPort", "timeouts", "limits", NULL};
+	struct view spec = view_get(v, "spec"), domain = view_get(&spec, "trustDomain");
+	struct view port = view_get(&spec, "tunnelPort");
+	struct ss_meta meta = m->meta;
+	struct object_meta object;
+	uint64_t n = m->tunnel_port;
+
+	if (!read_meta(v, &object) || !view_require(&spec, TREE_MAP))
+		return;
+	if (!slice_eq_str(object.name, "default")) {
+		struct view at = view_get(v, "metadata");
+
+		view_error(&at, "MeshConfig is a singleton: its name has to be default");
+		return;
+	}
+	view_only(&spec, keys);
+	if ((view_present(&domain) && !view_text(&domain, &meta.trust_domain)) ||
+	    (view_present(&port) && !view_number(&port, 1, 65535, &n)) ||
+	    !read_timeouts(&spec, &meta) || !read_mesh_limits(&spec, &meta))
+		return; // the defaults stay
+	m->meta = meta;
+	m->tunnel_port = (uint16_t)n;
+	m->has_mesh_config = true;
+}

@@ -1,0 +1,625 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Our own kinds: SecurityPolicy, ClusterSecurityPolicy, RateLimitPolicy, MeshConfig. Strict: unknown
+// fields are errors. A security policy with an error is kept as broken, so that its targets refuse.
+#include "model/read.h"
+
+#include <stdio.h>
+
+#define TARGETS_MAX 16
+#define RULES_MAX 256
+#define LIST_MAX 1024
+
+static const char *const actions[] = {"Deny", "Allow", NULL}; // enum rule_action
+static const char *const modes[] = {"Enforce", "Audit", NULL}; // enum enforcement_mode
+
+// Rows of a list into an array of the arena: what every list below has in common.
+static void *list_begin(const struct view *list, uint32_t max, size_t item_bytes)
+{
+	uint32_t n = tree_count(list->tree);
+	void *items;
+
+	if (!view_require(list, TREE_LIST))
+		return NULL;
+	items = n <= max ? arena_alloc(list->arena, n, item_bytes) : NULL;
+	if (!items)
+		view_error(list, "has more than %u entries", max);
+	return items;
+}
+
+// ---- targets -----------------------------------------------------------------------------------
+
+static bool read_target(const struct view *v, const struct object_meta *meta, struct target *t)
+{
+	static const char *const keys[] = {"group", "kind",	"name", "sectionName",
+					   "selector", NULL};
+	static const char *const kinds[] = {"", "Namespace", "Service", "Pod", NULL};
+	struct view kind = view_get(v, "kind"), name = view_get(v, "name");
+	struct view section = view_get(v, "sectionName"), selector = view_get(v, "selector");
+	struct view match = view_get(&selector, "matchLabels");
+	int index;
+
+	view_only(v, keys);
+	if (!view_word(&kind, kinds, &index))
+		return false;
+	t->kind = (enum target_kind)index;
+	if (t->kind == TARGET_POD)
+		return view_require(&selector, TREE_MAP) && read_labels(&match, &t->selector);
+	if (!view_text(&name, &t->name))
+		return false;
+	if (t->kind == TARGET_NAMESPACE && !slice_eq(t->name, meta->namespace)) {
+		view_error(&name, "has to be the policy's own namespace, %.*s",
+			   SLICE_ARG(meta->namespace));
+		return false;
+	}
+	return !view_present(&section) || view_text(&section, &t->section);
+}
+
+bool read_targets(const struct view *spec, struct object_meta *meta, struct target **out,
+		  uint32_t *count)
+{
+	struct view list = view_get(spec, "targetRefs");
+	struct target *targets = list_begin(&list, TARGETS_MAX, sizeof(*targets));
+	uint32_t index = 0;
+
+	*count = 0;
+	if (!targets)
+		return false;
+	for (struct view i = view_first(&list); i.tree; i = view_next(&list, &i, &index)) {
+		if (!read_target(&i, meta, &targets[*count]))
+			return false;
+		(*count)++;
+	}
+	*out = targets;
+	if (*count == 0)
+		view_error(&list, "names nothing");
+	return *count > 0;
+}
+
+// ---- matches -----------------------------------------------------------------------------------
+
+bool read_cidrs(const struct view *v, struct cidr **out, uint32_t *count)
+{
+	struct cidr *list = list_begin(v, 65536, sizeof(*list));
+	uint32_t index = 0;
+
+	*count = 0;
+	if (!list)
+		return false;
+	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
+		if (!view_cidr(&i, &list[*count]))
+			return false;
+		(*count)++;
+	}
+	*out = list;
+	return true;
+}
+
+static bool read_path(const struct view *v, struct ss_path_match *out)
+{
+	static const char *const keys[] = {"type", "value", NULL};
+	static const char *const types[] = {"Exact", "PathPrefix", "RegularExpression", NULL};
+	struct view type = view_get(v, "type"), value = view_get(v, "value");
+	int index = PATH_PREFIX;
+
+	view_only(v, keys);
+	if (view_present(&type) && !view_word(&type, types, &index))
+		return false;
+	if (index == PATH_REGEX) {
+		view_error(&type, "RegularExpression is not supported yet");
+		return false;
+	}
+	out->type = (enum path_match_type)index;
+	if (!view_text(&value, &out->value))
+		return false;
+	if (out->value.len == 0 || out->value.ptr[0] != '/') {
+		view_error(&value, "has to begin with /");
+		return false;
+	}
+	return true;
+}
+
+// One path, or a list of them.
+bool read_paths(const struct view *v, struct ss_path_match **out, uint32_t *count)
+{
+	struct ss_path_match *list;
+	uint32_t index = 0;
+
+	*count = 0;
+	if (v->tree->kind == TREE_MAP) {
+		list = arena_alloc(v->arena, 1, sizeof(*list));
+		*out = list;
+		*count = 1;
+		return list && read_path(v, list);
+	}
+	list = list_begin(v, LIST_MAX, sizeof(*list));
+	if (!list)
+		return false;
+	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
+		if (!read_path(&i, &list[*count]))
+			return false;
+		(*count)++;
+	}
+	*out = list;
+	return true;
+}
+
+static struct slice lower(struct arena *a, struct slice s)
+{
+	struct slice copy = arena_copy(a, s);
+
+	for (size_t i = 0; i < copy.len; i++) {
+		uint8_t *c = (uint8_t *)(uintptr_t)&copy.ptr[i];
+
+		if (*c >= 'A' && *c <= 'Z')
+			*c |= 0x20;
+	}
+	return copy;
+}
+
+bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *count)
+{
+	static const char *const keys[] = {"name", "values", "value", "type", NULL};
+	struct ss_header_match *list = list_begin(v, 64, sizeof(*list));
+	uint32_t index = 0;
+
+	*count = 0;
+	if (!list)
+		return false;
+	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
+		struct view name = view_get(&i, "name"), values = view_get(&i, "values");
+		struct ss_header_match *h = &list[(*count)++];
+
+		view_only(&i, keys);
+		if (!view_text(&name, &h->name))
+			return false;
+		h->name = lower(v->arena, h->name);
+		if (view_present(&values) && !view_texts(&values, 256, &h->values, &h->value_count))
+			return false;
+	}
+	*out = list;
+	return true;
+}
+
+// ---- principal ---------------------------------------------------------------------------------
+
+static bool read_service_account(const struct view *v, struct ss_source *s)
+{
+	static const char *const keys[] = {"namespace", "name", NULL};
+	struct view ns = view_get(v, "namespace"), name = view_get(v, "name");
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	return view_text(&ns, &s->namespace) && view_text(&name, &s->name);
+}
+
+static bool read_source(const struct view *v, struct ss_source *s)
+{
+	static const char *const keys[] = {"type", "serviceAccount", "spiffe", NULL};
+	static const char *const types[] = {"",	     "ServiceAccount", "SPIFFE",
+					    "Gateway", "Node",	 "Unauthenticated", NULL};
+	struct view type = view_get(v, "type"), account = view_get(v, "serviceAccount");
+	struct view spiffe = view_get(v, "spiffe");
+	int index;
+
+	view_only(v, keys);
+	if (!view_word(&type, types, &index))
+		return false;
+	s->type = (enum source_type)index;
+	if (s->type == SOURCE_SERVICE_ACCOUNT)
+		return read_service_account(&account, s);
+	if (s->type != SOURCE_SPIFFE)
+		return true;
+	if (!view_text(&spiffe, &s->name))
+		return false;
+	if (!slice_starts(s->name, SLICE_LIT("spiffe://"))) {
+		view_error(&spiffe, "has to begin with spiffe://");
+		return false;
+	}
+	return true;
+}
+
+static bool read_sources(const struct view *v, struct ss_rule *r)
+{
+	uint32_t index = 0;
+
+	r->sources = list_begin(v, LIST_MAX, sizeof(*r->sources));
+	if (!r->sources)
+		return false;
+	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
+		if (!read_source(&i, &r->sources[r->source_count]))
+			return false;
+		r->source_count++;
+	}
+	return true;
+}
+
+static bool read_claims(const struct view *v, struct ss_rule *r)
+{
+	static const char *const keys[] = {"name", "valueType", "values", NULL};
+	uint32_t index = 0;
+
+	r->claims = list_begin(v, 64, sizeof(*r->claims));
+	if (!r->claims)
+		return false;
+	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
+		struct view name = view_get(&i, "name"), values = view_get(&i, "values");
+		struct ss_claim_match *c = &r->claims[r->claim_count++];
+
+		view_only(&i, keys);
+		if (!view_text(&name, &c->name) ||
+		    !view_texts(&values, 256, &c->values, &c->value_count))
+			return false;
+	}
+	return true;
+}
+
+static bool read_token_rule(const struct view *v, struct ss_rule *r)
+{
+	static const char *const keys[] = {"provider", "claims", "scopes", NULL};
+	struct view provider = view_get(v, "provider"), claims = view_get(v, "claims");
+	struct view scopes = view_get(v, "scopes");
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	return view_text(&provider, &r->jwt_provider) &&
+	       (!view_present(&claims) || read_claims(&claims, r)) &&
+	       (!view_present(&scopes) || view_texts(&scopes, 64, &r->scopes, &r->scope_count));
+}
+
+static bool read_principal(const struct view *v, struct ss_rule *r)
+{
+	static const char *const keys[] = {"sources", "clientCIDRs", "jwt", "headers", NULL};
+	struct view sources = view_get(v, "sources"), cidrs = view_get(v, "clientCIDRs");
+	struct view jwt = view_get(v, "jwt"), headers = view_get(v, "headers");
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	return (!view_present(&sources) || read_sources(&sources, r)) &&
+	       (!view_present(&cidrs) ||
+		read_cidrs(&cidrs, &r->client_cidrs, &r->client_cidr_count)) &&
+	       (!view_present(&jwt) || read_token_rule(&jwt, r)) &&
+	       (!view_present(&headers) || read_headers(&headers, &r->headers, &r->header_count));
+}
+
+static bool read_rule_ports(const struct view *v, struct ss_rule *r)
+{
+	uint32_t index = 0;
+	uint64_t n;
+
+	r->ports = list_begin(v, LIST_MAX, sizeof(*r->ports));
+	if (!r->ports)
+		return false;
+	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
+		if (!view_number(&i, 1, 65535, &n))
+			return false;
+		r->ports[r->port_count++] = (uint16_t)n;
+	}
+	return true;
+}
+
+static bool read_operation(const struct view *v, struct ss_rule *r)
+{
+	static const char *const keys[] = {"methods", "path", "paths", "hosts", "ports", NULL};
+	struct view methods = view_get(v, "methods"), path = view_get(v, "path");
+	struct view paths = view_get(v, "paths"), hosts = view_get(v, "hosts");
+	struct view ports = view_get(v, "ports");
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	if (view_present(&methods) && !view_texts(&methods, 64, &r->methods, &r->method_count))
+		return false;
+	if (view_present(&path) && !read_paths(&path, &r->paths, &r->path_count))
+		return false;
+	if (view_present(&paths) && !read_paths(&paths, &r->paths, &r->path_count))
+		return false;
+	if (view_present(&hosts) && !view_texts(&hosts, LIST_MAX, &r->hosts, &r->host_count))
+		return false;
+	for (uint32_t i = 0; i < r->host_count; i++)
+		r->hosts[i] = lower(v->arena, r->hosts[i]);
+	return !view_present(&ports) || read_rule_ports(&ports, r);
+}
+
+static bool read_rule(const struct view *v, struct ss_rule *r)
+{
+	static const char *const keys[] = {"name", "action", "principal", "operation", NULL};
+	struct view name = view_get(v, "name"), action = view_get(v, "action");
+	struct view principal = view_get(v, "principal"), operation = view_get(v, "operation");
+	int index;
+
+	view_only(v, keys);
+	if (!view_word(&action, actions, &index))
+		return false;
+	r->action = (enum rule_action)index;
+	if (view_present(&name) && !view_text(&name, &r->name))
+		return false;
+	if (r->name.len == 0) {
+		// Logs name the rule; one without a name is known by its place.
+		const char *at = strrchr(v->path, '[');
+
+		r->name = arena_copy(v->arena, slice_str(at ? at : v->path));
+	}
+	return (!view_present(&principal) || read_principal(&principal, r)) &&
+	       (!view_present(&operation) || read_operation(&operation, r));
+}
+
+static bool read_authorization(const struct view *v, struct policy_spec *spec)
+{
+	static const char *const keys[] = {"defaultAction", "rules", NULL};
+	struct view action = view_get(v, "defaultAction"), rules = view_get(v, "rules");
+	uint32_t index = 0;
+	int word;
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	spec->has_authorization = true;
+	if (view_present(&action)) {
+		if (!view_word(&action, actions, &word))
+			return false;
+		spec->has_default = true;
+		spec->default_action = (enum rule_action)word;
+	}
+	if (!view_present(&rules))
+		return true;
+	spec->rules = list_begin(&rules, RULES_MAX, sizeof(*spec->rules));
+	if (!spec->rules)
+		return false;
+	for (struct view i = view_first(&rules); i.tree; i = view_next(&rules, &i, &index)) {
+		if (!read_rule(&i, &spec->rules[spec->rule_count]))
+			return false;
+		spec->rule_count++;
+	}
+	return true;
+}
+
+// ---- JWT ---------------------------------------------------------------------------------------
+
+static bool read_token_headers(const struct view *v, struct ss_provider *p)
+{
+	static const char *const keys[] = {"name", "valuePrefix", NULL};
+	struct view extract = view_get(v, "extractFrom"), list = view_get(&extract, "headers");
+	uint32_t index = 0;
+
+	if (!view_present(&list)) {
+		p->headers = arena_alloc(v->arena, 1, sizeof(*p->headers));
+		if (!p->headers)
+			return false;
+		p->headers[p->header_count++] = (struct ss_header_source){
+			SLICE_LIT("authorization"), SLICE_LIT("Bearer ")};
+		return true;
+	}
+	p->headers = list_begin(&list, 16, sizeof(*p->headers));
+	if (!p->headers)
+		return false;
+	for (struct view i = view_first(&list); i.tree; i = view_next(&list, &i, &index)) {
+		struct view name = view_get(&i, "name"), prefix = view_get(&i, "valuePrefix");
+		struct ss_header_source *h = &p->headers[p->header_count++];
+
+		view_only(&i, keys);
+		if (!view_text(&name, &h->name) ||
+		    (view_present(&prefix) && !view_text(&prefix, &h->prefix)))
+			return false;
+		h->name = lower(v->arena, h->name);
+	}
+	return true;
+}
+
+static bool read_value_ref(struct model *m, const struct view *v, struct slice ns, struct slice *out)
+{
+	static const char *const keys[] = {"group", "kind", "name", "key", NULL};
+	static const char *const kinds[] = {"ConfigMap", "Secret", NULL};
+	struct view kind = view_get(v, "kind"), name = view_get(v, "name"), key = view_get(v, "key");
+	struct slice object, member = SLICE_LIT("jwks");
+	int index = 0;
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	if ((view_present(&kind) && !view_word(&kind, kinds, &index)) || !view_text(&name, &object) ||
+	    (view_present(&key) && !view_text(&key, &member)))
+		return false;
+	const struct data_object *d = model_data(m, ns, object, index == 1);
+
+	if (!d) {
+		view_error(&name, "there is no %s %.*s in namespace %.*s", kinds[index],
+			   SLICE_ARG(object), SLICE_ARG(ns));
+		return false;
+	}
+	for (uint32_t i = 0; i < d->data.count; i++) {
+		if (slice_eq(d->data.list[i].key, member)) {
+			*out = d->data.list[i].value;
+			return true;
+		}
+	}
+	view_error(v, "%s %.*s has no key %.*s", kinds[index], SLICE_ARG(object), SLICE_ARG(member));
+	return false;
+}
+
+static bool read_local_jwks(struct model *m, const struct view *v, struct slice ns,
+			    struct ss_provider *p)
+{
+	static const char *const keys[] = {"type", "inline", "valueRef", NULL};
+	static const char *const types[] = {"Inline", "ValueRef", NULL};
+	struct view type = view_get(v, "type"), text = view_get(v, "inline");
+	struct view ref = view_get(v, "valueRef");
+	struct slice json;
+	int index;
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	index = view_present(&ref) && !view_present(&text);
+	if (view_present(&type) && !view_word(&type, types, &index))
+		return false;
+	if (index == 1)
+		return read_value_ref(m, &ref, ns, &json) && read_jwks(&ref, json, p);
+	return view_text(&text, &json) && read_jwks(&text, json, p);
+}
+
+static bool read_provider(struct model *m, const struct view *v, const struct object_meta *meta,
+			  struct ss_provider *p)
+{
+	static const char *const keys[] = {"name",	 "issuer",	"audiences", "localJWKS",
+					   "extractFrom", "clockSkew", "remoteJWKS", NULL};
+	struct view name = view_get(v, "name"), issuer = view_get(v, "issuer");
+	struct view audiences = view_get(v, "audiences"), local = view_get(v, "localJWKS");
+	struct view skew = view_get(v, "clockSkew"), remote = view_get(v, "remoteJWKS");
+	char id[512];
+	uint64_t ms = 0;
+
+	view_only(v, keys);
+	if (view_present(&remote)) {
+		view_error(&remote, "remote key sets are not supported yet");
+		return false;
+	}
+	if (!view_text(&name, &p->name) || (view_present(&issuer) && !view_text(&issuer, &p->issuer)))
+		return false;
+	if (view_present(&audiences) &&
+	    !view_texts(&audiences, 64, &p->audiences, &p->audience_count))
+		return false;
+	if (view_present(&skew) && !view_duration_ms(&skew, &ms))
+		return false;
+	p->clock_skew_s = (uint32_t)(ms / 1000);
+	snprintf(id, sizeof(id), "%.*s/%.*s/%.*s", SLICE_ARG(meta->namespace),
+		 SLICE_ARG(meta->name), SLICE_ARG(p->name));
+	p->id = arena_copy(v->arena, slice_str(id));
+	return read_token_headers(v, p) && read_local_jwks(m, &local, meta->namespace, p);
+}
+
+static bool read_jwt(struct model *m, const struct view *v, const struct object_meta *meta,
+		     struct policy_spec *spec)
+{
+	static const char *const keys[] = {"providers", "optional", NULL};
+	struct view providers = view_get(v, "providers"), optional = view_get(v, "optional");
+	uint32_t index = 0;
+
+	if (!view_require(v, TREE_MAP))
+		return false;
+	view_only(v, keys);
+	spec->has_jwt = true;
+	if (view_present(&optional) && !view_bool(&optional, &spec->jwt_optional))
+		return false;
+	spec->providers = list_begin(&providers, 16, sizeof(*spec->providers));
+	if (!spec->providers)
+		return false;
+	for (struct view i = view_first(&providers); i.tree; i = view_next(&providers, &i, &index)) {
+		if (!read_provider(m, &i, meta, &spec->providers[spec->provider_count]))
+			return false;
+		spec->provider_count++;
+	}
+	if (spec->provider_count == 0)
+		view_error(&providers, "names no provider");
+	return spec->provider_count > 0;
+}
+
+// ---- SecurityPolicy ----------------------------------------------------------------------------
+
+static bool read_spec(struct model *m, const struct view *v, const struct object_meta *meta,
+		      struct policy_spec *spec)
+{
+	static const char *const unsupported[] = {"peerTLS",   "oidc",	  "oauth2", "apiKeyAuth",
+						  "basicAuth", "extAuth", NULL};
+	struct view authorization = view_get(v, "authorization"), jwt = view_get(v, "jwt");
+
+	// A rule that cannot be enforced is never accepted.
+	for (int i = 0; unsupported[i]; i++) {
+		struct view field = view_get(v, unsupported[i]);
+
+		if (view_present(&field)) {
+			view_error(&field, "is not supported yet");
+			return false;
+		}
+	}
+	return (!view_present(&authorization) || read_authorization(&authorization, spec)) &&
+	       (!view_present(&jwt) || read_jwt(m, &jwt, meta, spec));
+}
+
+static struct slice title(struct arena *a, const char *kind, const struct object_meta *meta)
+{
+	char text[600];
+
+	if (meta->namespace.len > 0)
+		snprintf(text, sizeof(text), "%s/%.*s/%.*s", kind, SLICE_ARG(meta->namespace),
+			 SLICE_ARG(meta->name));
+	else
+		snprintf(text, sizeof(text), "%s/%.*s", kind, SLICE_ARG(meta->name));
+	return arena_copy(a, slice_str(text));
+}
+
+static void keep_policy(struct model *m, const struct view *v, struct security_policy *p)
+{
+	if (*v->failed && p->broken.len == 0)
+		p->broken = SLICE_LIT("the policy has errors; see policy-sync's log or check");
+	if (object_add(&m->policies, p) != ERR_OK)
+		view_error(v, "there are too many objects");
+}
+
+void read_security_policy(struct model *m, const struct view *v)
+{
+	static const char *const keys[] = {"targetRefs", "mode", "authorization", "jwt", "peerTLS",
+					   "oidc", "oauth2", "apiKeyAuth", "basicAuth", "extAuth",
+					   NULL};
+	struct security_policy *p = arena_alloc(v->arena, 1, sizeof(*p));
+	struct view spec = view_get(v, "spec"), mode = view_get(&spec, "mode");
+	struct object_meta meta;
+	int index = MODE_ENFORCE;
+
+	if (!p || !read_meta(v, &meta) || !view_require(&spec, TREE_MAP))
+		return;
+	if (meta.namespace.len == 0)
+		meta.namespace = SLICE_LIT("default");
+	p->origin = meta.origin;
+	p->namespace = meta.namespace;
+	p->name = meta.name;
+	p->title = title(v->arena, "SecurityPolicy", &meta);
+	view_only(&spec, keys);
+	if (!read_targets(&spec, &meta, &p->targets, &p->target_count)) {
+		// Whom it was meant for cannot be said: the whole namespace refuses.
+		p->targets = arena_alloc(v->arena, 1, sizeof(*p->targets));
+		p->target_count = p->targets ? 1 : 0;
+		if (p->targets)
+			p->targets[0] = (struct target){.kind = TARGET_NAMESPACE,
+							.name = meta.namespace};
+	}
+	if (view_present(&mode) && view_word(&mode, modes, &index))
+		p->mode = (enum enforcement_mode)index;
+	(void)read_spec(m, &spec, &meta, &p->spec);
+	keep_policy(m, v, p);
+}
+
+void read_cluster_security_policy(struct model *m, const struct view *v)
+{
+	static const char *const keys[] = {"namespaceSelector", "mode", "overrides", "defaults", NULL};
+	static const char *const parts[] = {"authorization", "jwt", NULL};
+	struct security_policy *p = arena_alloc(v->arena, 1, sizeof(*p));
+	struct view spec = view_get(v, "spec"), mode = view_get(&spec, "mode");
+	struct view selector = view_get(&spec, "namespaceSelector");
+	struct view match = view_get(&selector, "matchLabels");
+	struct view overrides = view_get(&spec, "overrides"), defaults = view_get(&spec, "defaults");
+	struct object_meta meta;
+	int index = MODE_ENFORCE;
+
+	if (!p || !read_meta(v, &meta) || !view_require(&spec, TREE_MAP))
+		return;
+	meta.namespace = (struct slice){0};
+	p->origin = meta.origin;
+	p->name = meta.name;
+	p->title = title(v->arena, "ClusterSecurityPolicy", &meta);
+	p->all_namespaces = !view_present(&selector);
+	view_only(&spec, keys);
+	view_only(&overrides, parts);
+	view_only(&defaults, parts);
+	if (!read_labels(&match, &p->namespace_selector))
+		p->all_namespaces = true;
+	if (view_present(&mode) && view_word(&mode, modes, &index))
+		p->mode = (enum enforcement_mode)index;
+	if (view_present(&overrides))
+		(void)read_spec(m, &overrides, &meta, &p->overrides);
+	if (view_present(&defaults))
+		(void)read_spec(m, &defaults, &meta, &p->spec);
+	keep_policy(m, v, p);
+}
