@@ -51,12 +51,12 @@ static void load_parse(struct load *l, const char *file, struct slice text)
 	if (!name.ptr)
 		return;
 	// What was whole before an error is used: the rest of the file is reported.
-	if (tree_parse(text, (const char *)name.ptr, a, l->diagnostics, &t) != ERR_OK && !t)
-		return;
+	if (tree_parse(text, (const char *)name.ptr, a, l->diagnostics, &t) != ERR_OK)
+		l->model->incomplete = true;
 	for (; t; t = next) {
 		next = t->next;
 		if (t->kind != TREE_NULL && !load_add(l, (const char *)name.ptr, t))
-			return;
+			l->model->incomplete = true;
 	}
 }
 
@@ -102,6 +102,7 @@ static void load_file(struct load *l, const char *path)
 	    ++l->files > LOAD_FILES_MAX || !(bytes = malloc((size_t)st.st_size + 1))) {
 		diagnostics_add(l->diagnostics, SEVERITY_ERROR, path, 0, 0, "",
 				"cannot be read: %s", fd < 0 ? strerror(errno) : "too large");
+		l->model->incomplete = true;
 	} else {
 		while (len < (size_t)st.st_size) {
 			ssize_t n = read(fd, bytes + len, (size_t)st.st_size - len);
@@ -130,6 +131,7 @@ static void load_walk(struct load *l, const char *directory, int depth)
 	if (n < 0) {
 		diagnostics_add(l->diagnostics, SEVERITY_ERROR, directory, 0, 0, "",
 				"cannot be read: %s", strerror(errno));
+		l->model->incomplete = true;
 		return;
 	}
 	for (int i = 0; i < n; i++) {

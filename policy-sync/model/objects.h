@@ -162,6 +162,7 @@ struct model {
 	struct object_list pods, nodes, namespaces, services, slices, policies, limits, data;
 	struct ss_meta meta; // MeshConfig, or its defaults
 	bool has_mesh_config;
+	bool incomplete; // a file could not be read whole: what it says is not known
 	uint16_t tunnel_port;
 };
 
