@@ -76,6 +76,7 @@ static enum err node_add_listener(struct node *n, enum handed_kind kind, struct 
 		.transparent = kind == HANDED_CAPTURE,
 		.reuse_port = kind != HANDED_ADMIN,
 		.packet_info = kind == HANDED_CAPTURE,
+		.mark = kind == HANDED_CAPTURE ? n->config->mark : 0,
 		.backlog = BACKLOG,
 	};
 	char text[ADDR_PORT_TEXT_MAX];

@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Evaluation of an effective policy; see policy.h for its meaning. Rules are those that cover one port
-// of one pod: the number of policies in the cluster does not matter here.
-#include "core/policy.h"
+// Evaluation of an effective policy; see policy.h for its meaning, policy_table.h for the tables.
+// A set of candidate rules starts full and loses, column by column, the rules that the attribute's
+// value does not satisfy; an unknown attribute takes away the Allow rules that need it and keeps the
+// Deny rules. What is left are the rules that match.
+#include "core/policy_table.h"
 
-#include "core/cidr.h"
-#include "core/match.h"
-
-// How well a rule's part fits: in doubt (unknown) a Deny counts and an Allow does not.
-enum fit { FIT_NO = 0, FIT_UNKNOWN, FIT_YES };
-
-struct policy_rule {
-	const struct ss_rule *rule;
-	struct cidr_set *clients;
-	bool reads_request;
-	bool only_clients; // nothing but CIDRs (and ports): judged before all else
-};
-
-struct policy {
-	const struct ss_policy *source;
-	bool reads_token;
-	bool audits; // a rule or default is in Audit mode
-	uint32_t count;
-	struct policy_rule rules[];
+struct evaluation {
+	const struct policy *policy;
+	const struct policy_input *in;
+	uint64_t rules[RULE_WORDS_MAX];	 // candidates
+	uint64_t column[RULE_WORDS_MAX]; // of the column at hand: rules that its value satisfies
 };
 
 const struct ss_policy *policy_source(const struct policy *p)
@@ -29,221 +17,404 @@ const struct ss_policy *policy_source(const struct policy *p)
 	return p->source;
 }
 
-bool policy_reads_token(const struct policy *p)
+void policy_mask_addr(struct addr *a, uint8_t bits)
 {
-	return p->reads_token;
-}
+	for (uint32_t i = 0; i < sizeof(a->bytes); i++) {
+		uint32_t keep = bits > i * 8 ? bits - i * 8u : 0;
 
-enum err policy_compile(const struct ss_policy *p, struct arena *a, const struct policy **out)
-{
-	struct policy *c = arena_alloc(a, 1, sizeof(*c) + p->rule_count * sizeof(c->rules[0]));
-
-	if (!c)
-		return ERR_NOMEM;
-	c->source = p;
-	c->count = p->rule_count;
-	for (uint32_t i = 0; i < p->group_count; i++)
-		c->audits |= p->groups[i].default_mode == MODE_AUDIT;
-	for (uint32_t i = 0; i < p->rule_count; i++) {
-		const struct ss_rule *r = &p->rules[i];
-		struct policy_rule *to = &c->rules[i];
-		bool reads_token = r->jwt_provider.len > 0 || r->claim_count || r->scope_count;
-
-		for (uint32_t k = 0; k < r->path_count; k++) {
-			if (r->paths[k].type == PATH_REGEX)
-				return ERR_UNSUPPORTED;
-		}
-		if (cidr_set_build(a, r->client_cidrs, r->client_cidr_count, &to->clients) != ERR_OK)
-			return ERR_NOMEM;
-		to->rule = r;
-		to->reads_request = reads_token || r->header_count || r->method_count ||
-				    r->path_count || r->host_count;
-		to->only_clients = r->client_cidr_count && !to->reads_request && !r->source_count;
-		c->reads_token |= reads_token;
-		c->audits |= r->mode == MODE_AUDIT;
+		if (keep < 8)
+			a->bytes[i] &= (uint8_t)(0xff00u >> keep);
 	}
-	*out = c;
-	return ERR_OK;
 }
 
-// ---- one rule ----------------------------------------------------------------------------------
+// ---- sets --------------------------------------------------------------------------------------
 
-static bool any_text(const struct slice *list, uint32_t count, struct slice value)
+static const uint32_t no_rule = UINT32_MAX;
+
+// The first rule in both sets.
+static uint32_t first_of(const struct policy *p, const uint64_t *a, const uint64_t *b)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		if (slice_eq(list[i], value))
-			return true;
+	for (uint32_t i = 0; i < p->words; i++) {
+		if (a[i] & b[i])
+			return i * 64 + (uint32_t)__builtin_ctzll(a[i] & b[i]);
+	}
+	return no_rule;
+}
+
+// Does a candidate depend on the column? If so, the column is cleared to be filled.
+static bool column_begin(struct evaluation *e, const uint64_t *open)
+{
+	uint64_t any = 0;
+
+	for (uint32_t i = 0; i < e->policy->words; i++) {
+		any |= e->rules[i] & ~open[i];
+		e->column[i] = 0;
+	}
+	return any != 0;
+}
+
+static void column_end(struct evaluation *e, const uint64_t *open)
+{
+	for (uint32_t i = 0; i < e->policy->words; i++)
+		e->rules[i] &= open[i] | e->column[i];
+}
+
+// Nobody can say: an Allow rule that needs it does not match, a Deny rule does.
+static void column_unknown(struct evaluation *e, const uint64_t *open)
+{
+	for (uint32_t i = 0; i < e->policy->words; i++)
+		e->rules[i] &= open[i] | e->policy->deny_all[i];
+}
+
+static void look_up(struct evaluation *e, enum rule_space space, uint32_t number, struct slice a,
+		    struct slice b, struct slice c)
+{
+	struct rule_key key = {space, number, {a, b, c}};
+
+	rule_index_look_up(&e->policy->index, &key, e->column);
+}
+
+static void look_up_text(struct evaluation *e, enum rule_space space, struct slice text)
+{
+	static const struct slice none;
+
+	look_up(e, space, 0, text, none, none);
+}
+
+// ---- the connection ----------------------------------------------------------------------------
+
+static void look_up_workload(struct evaluation *e, uint32_t kinds, struct slice domain)
+{
+	static const struct slice none;
+	const struct principal *p = e->in->source;
+
+	if (kinds & 1u << PATTERN_ACCOUNT)
+		look_up(e, SPACE_SOURCE, PATTERN_ACCOUNT, domain, p->namespace, p->service_account);
+	if (kinds & 1u << PATTERN_NAMESPACE)
+		look_up(e, SPACE_SOURCE, PATTERN_NAMESPACE, domain, p->namespace, none);
+	if (kinds & 1u << PATTERN_TRUST_DOMAIN)
+		look_up(e, SPACE_SOURCE, PATTERN_TRUST_DOMAIN, domain, none, none);
+	if (kinds & 1u << PATTERN_WORKLOAD)
+		look_up(e, SPACE_SOURCE, PATTERN_WORKLOAD, none, none, none);
+}
+
+static bool column_source(struct evaluation *e)
+{
+	static const struct slice none;
+	const struct principal *p = e->in->source;
+
+	switch (p ? p->type : PRINCIPAL_UNKNOWN) {
+	case PRINCIPAL_WORKLOAD:
+		look_up_workload(e, e->policy->account_kinds, none);
+		look_up_workload(e, e->policy->source_kinds, p->trust_domain);
+		return true;
+	case PRINCIPAL_NODE:
+		look_up(e, SPACE_SOURCE, PATTERN_NODE, none, none, none);
+		return true;
+	case PRINCIPAL_GATEWAY:
+		look_up(e, SPACE_SOURCE, PATTERN_GATEWAY, none, none, none);
+		return true;
+	case PRINCIPAL_UNAUTHENTICATED:
+		look_up(e, SPACE_SOURCE, PATTERN_UNAUTHENTICATED, none, none, none);
+		return true;
+	case PRINCIPAL_UNKNOWN:
+		break;
 	}
 	return false;
 }
 
-static bool connection_fits(const struct policy_rule *c, const struct policy_input *in)
+// One look-up for each prefix length that the policy uses.
+static bool column_cidr(struct evaluation *e)
 {
-	const struct ss_rule *r = c->rule;
-	bool port = r->port_count == 0, source = r->source_count == 0;
+	static const struct slice none;
 
-	for (uint32_t i = 0; i < r->port_count && !port; i++)
-		port = r->ports[i] == in->port;
-	for (uint32_t i = 0; i < r->source_count && !source; i++)
-		source = identity_source_matches(&r->sources[i], in->source);
-	return port && source &&
-	       (r->client_cidr_count == 0 || cidr_set_contains(c->clients, in->client));
-}
-
-static bool token_fits(const struct ss_rule *r, const struct policy_input *in)
-{
-	if (r->jwt_provider.len == 0 && r->claim_count == 0 && r->scope_count == 0)
-		return true;
-	if (!in->token || (r->jwt_provider.len > 0 && !slice_eq(r->jwt_provider, in->token_provider)))
+	if (addr_is_none(e->in->client))
 		return false;
-	for (uint32_t i = 0; i < r->claim_count; i++) {
-		if (!jwt_claim_matches(in->token, &r->claims[i]))
-			return false;
-	}
-	for (uint32_t i = 0; i < r->scope_count; i++) {
-		if (!jwt_has_scope(in->token, r->scopes[i]))
-			return false;
+	for (uint32_t i = 0; i < e->policy->cidr_bits_count; i++) {
+		struct addr masked = e->in->client;
+
+		policy_mask_addr(&masked, e->policy->cidr_bits[i]);
+		look_up(e, SPACE_CIDR, e->policy->cidr_bits[i],
+			slice_make(masked.bytes, sizeof(masked.bytes)), none, none);
 	}
 	return true;
 }
 
-static bool headers_fit(const struct ss_rule *r, const struct policy_input *in)
+static bool column_port(struct evaluation *e)
 {
-	for (uint32_t i = 0; i < r->header_count; i++) {
-		const struct ss_header_match *m = &r->headers[i];
-		struct slice value;
+	static const struct slice none;
 
-		if (!in->header(in->headers, m->name, &value) ||
-		    (m->value_count > 0 && !any_text(m->values, m->value_count, value)))
-			return false;
+	look_up(e, SPACE_PORT, e->in->port, none, none, none);
+	return e->in->port != 0;
+}
+
+// ---- the request -------------------------------------------------------------------------------
+
+static bool column_method(struct evaluation *e)
+{
+	look_up_text(e, SPACE_METHOD, e->in->method);
+	return e->in->method.len > 0;
+}
+
+// Exact, and every prefix that ends before a slash or at the end.
+static bool column_path(struct evaluation *e)
+{
+	struct slice path = e->in->path;
+
+	if (path.len == 0)
+		return false;
+	if (path.len <= e->policy->path_len_max)
+		look_up_text(e, SPACE_PATH, path);
+	for (size_t i = 0; i <= path.len && i < e->policy->prefix_len_max; i++) {
+		if (i == path.len || path.ptr[i] == '/')
+			look_up_text(e, SPACE_PREFIX, slice_make(path.ptr, i));
 	}
 	return true;
 }
 
-static bool request_fits(const struct ss_rule *r, const struct policy_input *in)
+static bool column_host(struct evaluation *e)
 {
-	bool path = r->path_count == 0, host = r->host_count == 0;
+	struct slice host = e->in->host;
+	size_t max = e->policy->suffix_len_max;
 
-	if (r->method_count > 0 && !any_text(r->methods, r->method_count, in->method))
+	if (host.len == 0)
 		return false;
-	for (uint32_t i = 0; i < r->path_count && !path; i++)
-		path = path_match(&r->paths[i], in->path);
-	for (uint32_t i = 0; i < r->host_count && !host; i++)
-		host = host_match(r->hosts[i], in->host);
-	return path && host && headers_fit(r, in) && token_fits(r, in);
+	look_up_text(e, SPACE_HOST, host);
+	// ".example.com" of "a.b.example.com", never of the whole name.
+	for (size_t i = host.len > max ? host.len - max : 1; i < host.len; i++) {
+		if (i > 0 && host.ptr[i] == '.' && host.ptr[0] != '.')
+			look_up_text(e, SPACE_SUFFIX, slice_make(host.ptr + i, host.len - i));
+	}
+	return true;
 }
 
-static enum fit rule_fit(const struct policy_rule *c, const struct policy_input *in)
+static bool column_provider(struct evaluation *e)
 {
-	if (!connection_fits(c, in))
-		return FIT_NO;
-	if (!c->reads_request)
-		return FIT_YES;
-	if (!in->l7)
-		return FIT_UNKNOWN;
-	return request_fits(c->rule, in) ? FIT_YES : FIT_NO;
+	if (e->in->token)
+		look_up_text(e, SPACE_PROVIDER, e->in->token_provider);
+	for (uint32_t i = 0; i < e->in->more_token_count; i++)
+		look_up_text(e, SPACE_PROVIDER, e->in->more_tokens[i].provider);
+	return true;
 }
 
-// ---- all of them -------------------------------------------------------------------------------
-
-static bool counts(enum enforcement_mode mode, bool with_audit)
+static const struct jwt *token_of(const struct policy_input *in, struct slice provider)
 {
-	return mode == MODE_ENFORCE || with_audit;
-}
-
-static const struct policy_rule *first_deny(const struct policy *p, const struct policy_input *in,
-					    bool with_audit)
-{
-	for (uint32_t i = 0; i < p->count; i++) {
-		const struct ss_rule *r = p->rules[i].rule;
-
-		if (r->action == RULE_DENY && counts(r->mode, with_audit) &&
-		    rule_fit(&p->rules[i], in) != FIT_NO)
-			return &p->rules[i];
+	if (in->token && slice_eq(in->token_provider, provider))
+		return in->token;
+	for (uint32_t i = 0; i < in->more_token_count; i++) {
+		if (slice_eq(in->more_tokens[i].provider, provider))
+			return in->more_tokens[i].jwt;
 	}
 	return NULL;
 }
 
-static const struct policy_rule *first_allow(const struct policy *p, const struct policy_input *in,
-					     uint32_t group, bool with_audit)
+static bool position_headers(struct evaluation *e, uint32_t at)
 {
-	for (uint32_t i = 0; i < p->count; i++) {
-		const struct ss_rule *r = p->rules[i].rule;
+	static const struct slice none;
+	const struct policy_conditions *c = &e->policy->headers[at];
+	struct slice value;
 
-		if (r->action == RULE_ALLOW && (r->groups & (1u << group)) &&
-		    counts(r->mode, with_audit) && rule_fit(&p->rules[i], in) == FIT_YES)
-			return &p->rules[i];
+	for (uint32_t i = 0; e->in->header && i < c->count; i++) {
+		if (!e->in->header(e->in->headers, c->list[i].name, &value))
+			continue;
+		look_up(e, SPACE_HEADER_ANY, at, c->list[i].name, none, none);
+		look_up(e, SPACE_HEADER, at, c->list[i].name, value, none);
 	}
-	return NULL;
+	return e->in->header != NULL;
 }
 
-static void answer_rule(struct policy_answer *out, const struct ss_rule *r)
+static bool position_claims(struct evaluation *e, uint32_t at)
 {
+	static const struct slice none;
+	const struct policy_conditions *c = &e->policy->claims[at];
+
+	for (uint32_t i = 0; i < c->count; i++) {
+		struct slice provider = c->list[i].provider, name = c->list[i].name, text;
+		const struct jwt *token = token_of(e->in, provider);
+		struct jwt_values values;
+
+		if (!token || !jwt_values_begin(token, name, &values))
+			continue;
+		look_up(e, SPACE_CLAIM_ANY, at, provider, name, none);
+		while (jwt_values_next(&values, &text))
+			look_up(e, SPACE_CLAIM, at, provider, name, text);
+	}
+	return true;
+}
+
+static bool position_scopes(struct evaluation *e, uint32_t at)
+{
+	static const struct slice none;
+	const struct policy_conditions *c = &e->policy->scopes[at];
+
+	for (uint32_t i = 0; i < c->count; i++) {
+		const struct jwt *token = token_of(e->in, c->list[i].provider);
+		struct jwt_scopes scopes;
+		struct slice text;
+
+		if (!token)
+			continue;
+		jwt_scopes_begin(token, &scopes);
+		while (jwt_scopes_next(&scopes, &text))
+			look_up(e, SPACE_SCOPE, at, c->list[i].provider, text, none);
+	}
+	return true;
+}
+
+// ---- all columns -------------------------------------------------------------------------------
+
+// Each returns false where the attribute is unknown.
+static bool (*const columns[COLUMN_COUNT])(struct evaluation *e) = {
+	[COLUMN_SOURCE] = column_source,     [COLUMN_CIDR] = column_cidr,
+	[COLUMN_PORT] = column_port,	     [COLUMN_METHOD] = column_method,
+	[COLUMN_PATH] = column_path,	     [COLUMN_HOST] = column_host,
+	[COLUMN_PROVIDER] = column_provider,
+};
+
+static void apply_column(struct evaluation *e, enum policy_column c)
+{
+	const uint64_t *open = e->policy->open[c];
+
+	if (!column_begin(e, open))
+		return;
+	if (columns[c](e))
+		column_end(e, open);
+	else
+		column_unknown(e, open);
+}
+
+static void apply_positions(struct evaluation *e, const struct policy_conditions *list,
+			    uint32_t count, bool (*fill)(struct evaluation *e, uint32_t at))
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (!column_begin(e, list[i].open))
+			continue;
+		if (fill(e, i))
+			column_end(e, list[i].open);
+		else
+			column_unknown(e, list[i].open);
+	}
+}
+
+static void match_rules(struct evaluation *e)
+{
+	const struct policy *p = e->policy;
+
+	memset(e->rules, 0xff, p->words * sizeof(e->rules[0]));
+	apply_column(e, COLUMN_SOURCE);
+	apply_column(e, COLUMN_CIDR);
+	apply_column(e, COLUMN_PORT);
+	if (!e->in->l7) {
+		for (uint32_t i = 0; i < p->words; i++)
+			e->rules[i] &= ~p->reads_request[i] | p->deny_all[i];
+		return;
+	}
+	apply_column(e, COLUMN_METHOD);
+	apply_column(e, COLUMN_PATH);
+	apply_column(e, COLUMN_HOST);
+	apply_positions(e, p->headers, p->header_count, position_headers);
+	apply_column(e, COLUMN_PROVIDER);
+	apply_positions(e, p->claims, p->claim_count, position_claims);
+	apply_positions(e, p->scopes, p->scope_count, position_scopes);
+}
+
+// ---- the answer --------------------------------------------------------------------------------
+
+static void answer_rule(const struct policy *p, uint32_t rule, struct policy_answer *out)
+{
+	const struct ss_rule *r = &p->source->rules[rule];
+
 	out->action = r->action;
 	out->policy = r->policy;
 	out->rule = r->name;
 }
 
-static void evaluate(const struct policy *p, const struct policy_input *in, bool with_audit,
-		     struct policy_answer *out)
+static void answer_enforced(const struct evaluation *e, struct policy_answer *out)
 {
-	const struct policy_rule *deny = first_deny(p, in, with_audit);
+	const struct policy *p = e->policy;
+	const struct ss_policy *source = p->source;
+	uint32_t rule = first_of(p, e->rules, p->deny), allow = no_rule;
 
-	memset(out, 0, sizeof(*out));
-	if (deny) {
-		answer_rule(out, deny->rule);
+	if (rule != no_rule) {
+		answer_rule(p, rule, out);
 		return;
 	}
-	out->action = RULE_ALLOW; // nothing targets it, or every group below agrees
+	for (uint32_t g = 0; g < source->group_count; g++) {
+		const struct ss_group *group = &source->groups[g];
+
+		rule = first_of(p, e->rules, p->allow[g]);
+		if (rule < allow)
+			allow = rule;
+		if (rule != no_rule || group->default_action == RULE_ALLOW ||
+		    group->default_mode == MODE_AUDIT)
+			continue;
+		out->action = RULE_DENY;
+		out->policy = group->default_policy;
+		out->target = group->target;
+		return;
+	}
+	out->action = RULE_ALLOW;
+	if (allow != no_rule)
+		answer_rule(p, allow, out);
+	else if (source->group_count > 0)
+		out->policy = source->groups[0].default_policy;
+}
+
+// What the Audit policies would have done, had they been enforced with the others.
+static void answer_audited(const struct evaluation *e, struct policy_answer *out)
+{
+	const struct policy *p = e->policy;
+	uint32_t rule = first_of(p, e->rules, p->deny_audit);
+
+	if (rule != no_rule) {
+		out->would_deny = true;
+		out->audit_policy = p->source->rules[rule].policy;
+		out->audit_rule = p->source->rules[rule].name;
+		return;
+	}
 	for (uint32_t g = 0; g < p->source->group_count; g++) {
 		const struct ss_group *group = &p->source->groups[g];
-		const struct policy_rule *allow = first_allow(p, in, g, with_audit);
 
-		if (allow) {
-			answer_rule(out, allow->rule);
+		if (group->default_mode != MODE_AUDIT || group->default_action != RULE_DENY ||
+		    first_of(p, e->rules, p->allow_all[g]) != no_rule)
 			continue;
-		}
-		if (!counts(group->default_mode, with_audit))
-			continue;
-		if (group->default_action == RULE_DENY || out->policy.len == 0) {
-			out->action = group->default_action;
-			out->policy = group->default_policy;
-			out->rule = (struct slice){0};
-			out->target = group->target;
-		}
-		if (group->default_action == RULE_DENY)
-			return;
+		out->would_deny = true;
+		out->audit_policy = group->default_policy;
+		return;
 	}
 }
 
 void policy_evaluate(const struct policy *p, const struct policy_input *in,
 		     struct policy_answer *out)
 {
-	struct policy_answer audit;
+	struct evaluation e;
 
-	evaluate(p, in, false, out);
-	if (!p->audits || out->action == RULE_DENY)
-		return;
-	evaluate(p, in, true, &audit);
-	if (audit.action != RULE_DENY)
-		return;
-	out->would_deny = true;
-	out->audit_policy = audit.policy;
-	out->audit_rule = audit.rule;
+	e.policy = p;
+	e.in = in;
+	memset(out, 0, sizeof(*out));
+	match_rules(&e);
+	answer_enforced(&e, out);
+	if (p->audits && out->action == RULE_ALLOW)
+		answer_audited(&e, out);
 }
 
 bool policy_denies_address(const struct policy *p, const struct policy_input *in,
 			   struct policy_answer *out)
 {
-	for (uint32_t i = 0; i < p->count; i++) {
-		const struct policy_rule *c = &p->rules[i];
+	struct evaluation e;
+	uint32_t rule;
 
-		if (!c->only_clients || c->rule->action != RULE_DENY ||
-		    c->rule->mode != MODE_ENFORCE || rule_fit(c, in) != FIT_YES)
-			continue;
-		memset(out, 0, sizeof(*out));
-		answer_rule(out, c->rule);
-		return true;
-	}
-	return false;
+	if (!p->has_address)
+		return false;
+	e.policy = p;
+	e.in = in;
+	memcpy(e.rules, p->address, p->words * sizeof(e.rules[0]));
+	apply_column(&e, COLUMN_CIDR);
+	apply_column(&e, COLUMN_PORT);
+	rule = first_of(p, e.rules, p->address);
+	if (rule == no_rule)
+		return false;
+	memset(out, 0, sizeof(*out));
+	answer_rule(p, rule, out);
+	return true;
 }

@@ -10,10 +10,20 @@
 #include "core/identity.h"
 #include "core/jwt.h"
 
+#define POLICY_CONDITIONS_MAX 32 // headers, claims and scopes of a rule, each
+#define POLICY_PROVIDERS_MAX  32
+#define POLICY_PAIRS_MAX      (1u << 20) // values of all rules
+
 struct policy; // compiled, in a section's or snapshot's arena
 
+struct policy_token {
+	const struct jwt *jwt; // verified
+	struct slice provider; // name of the provider that verified it
+};
+
 // What is known. Pointers are borrowed for the call. l7 false: method, path, host, headers and
-// token are unknown.
+// token are unknown; so is a method, path or host that is empty, a client address that is none, and a
+// source of type UNKNOWN. That there is no token, or no such header, is known.
 struct policy_input {
 	const struct principal *source;
 	struct addr client; // for CIDR rules
@@ -25,8 +35,11 @@ struct policy_input {
 	const void *headers;
 	// The header's value (first line; a repeated name: joined by the caller's view), false if absent.
 	bool (*header)(const void *headers, struct slice lower_name, struct slice *value);
-	const struct jwt *token;    // a *verified* token, or NULL
+	const struct jwt *token;     // a *verified* token, or NULL
 	struct slice token_provider; // name of the provider that verified it
+	// Tokens of further providers, where a request carries several.
+	const struct policy_token *more_tokens;
+	uint32_t more_token_count;
 };
 
 struct policy_answer {
@@ -34,18 +47,23 @@ struct policy_answer {
 	struct slice policy;	 // who decided: rule's policy, or the default's
 	struct slice rule;	 // empty: the default action
 	struct slice target;	 // group that refused by default
-	bool would_deny;	 // an Audit policy would have denied
+	bool would_deny;	 // allowed, but an Audit policy would have denied
 	struct slice audit_policy;
-	struct slice audit_rule;
+	struct slice audit_rule; // empty: its default action
 };
 
+// p and what it points to are borrowed as long as the result lives. ERR_UNSUPPORTED: a regular
+// expression (no engine is built in; whoever writes snapshots marks such a policy broken).
+// ERR_MALFORMED: an Allow rule without group, a group that does not exist, claims or scopes without a
+// provider. ERR_TOO_LARGE: above the limits here and of the schema. ERR_NOMEM: the arena is full.
 enum err must_check policy_compile(const struct ss_policy *p, struct arena *a,
 				   const struct policy **out);
 const struct ss_policy *policy_source(const struct policy *p);
-// Does a rule read claims or scopes of the token?
-bool policy_reads_token(const struct policy *p);
+// The first matching rule in the order of the record is the one that is named. An Audit policy's
+// rules and defaults change nothing but would_deny. Without groups everything that no rule denies
+// is allowed. A broken policy is not evaluated here: its caller refuses.
 void policy_evaluate(const struct policy *p, const struct policy_input *in,
 		     struct policy_answer *out);
-// CIDR Deny rules only, the first step of a request's way.
+// The first step of a request's way: Deny rules that ask for CIDRs (and ports) and nothing else.
 bool policy_denies_address(const struct policy *p, const struct policy_input *in,
 			   struct policy_answer *out);

@@ -1,22 +1,36 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// GCRA (ITU-T I.371) over a shared table of atomic buckets; see ratelimit.h.
+// GCRA (ITU-T I.371) over a shared table of buckets, without locks; see ratelimit.h.
 //
-// A line of 64 bytes is a set of four buckets, each a tag (the key's hash) and its theoretical
-// arrival time. A bucket whose time has passed is as good as new, so only such are taken over:
-// evicting never resets an active key.
+// A bucket is 16 bytes that change as one (compare and swap of both words): the key's tag and its
+// theoretical arrival time (TAT), the moment at which all that was spent will have been refilled. A
+// set of eight buckets is scanned for the tag. A bucket whose TAT has passed is worth nothing to its
+// key, so only such are taken over, and an active key is never reset.
+//
+// Two threads that bring the same new key at once must meet in one bucket, or the key would have two
+// allowances. Hence a bucket is first claimed, and settled by its first charge only after a scan that
+// began later and removed every other claim for the tag. Of two claims the later one's scan has
+// seen the earlier: it removes it, or steps back where that has been settled by then. So at most one
+// bucket of a tag is ever settled. TATs of a bucket grow with every claim and charge, so a compare and swap
+// never mistakes a new claim for an old one.
 #include "core/ratelimit.h"
 
-#include <stdatomic.h>
 #include "common/clock.h"
+#include "common/hash.h"
 
-#define WAYS 4
-#define TABLE_MAGIC 0x706f7274726c0001ull
-// Taking over a bucket in use by another thread at the same moment is tried again so often.
-#define TRIES_MAX 64
+#define WAYS	    8
+#define TABLE_MAGIC 0x706f7274726c0002ull
+// Scans of a set before the key is treated as one too many: each repeat means that another thread
+// changed the set meanwhile.
+#define TRIES_MAX 256
+// Longest time that a bucket can run ahead: sums with now stay far from 2^64.
+#define WINDOW_NS_MAX (1ull << 62)
+
+// Bit 0 of a tag: settled. 0 is no key.
+#define TAG_SETTLED 1ull
 
 struct bucket {
-	_Atomic uint64_t tag; // 0: free
-	_Atomic uint64_t time_ns; // theoretical arrival time
+	uint64_t tag;
+	uint64_t tat_ns;
 };
 
 struct set {
@@ -27,34 +41,38 @@ struct ratelimit_table {
 	_Alignas(64) uint64_t magic;
 	uint64_t seed;
 	uint64_t sets; // power of two
-	_Alignas(64) struct set set[];
+	struct set set[];
 };
 
-_Static_assert(sizeof(struct set) == 64, "one cache line");
+_Static_assert(sizeof(struct set) == 128, "two cache lines");
 
-static uint64_t sets_for(uint32_t buckets)
+// One request of a key.
+struct charge {
+	uint64_t tag; // as claimed
+	uint64_t now_ns;
+	uint64_t interval_ns; // that one request costs
+	uint64_t window_ns;   // how far TAT may run ahead of now
+};
+
+// ---- the table ---------------------------------------------------------------------------------
+
+size_t ratelimit_table_bytes(uint32_t buckets)
 {
 	uint64_t sets = 1;
 
 	while (sets * WAYS < buckets)
 		sets *= 2;
-	return sets;
-}
-
-size_t ratelimit_table_bytes(uint32_t buckets)
-{
-	return sizeof(struct ratelimit_table) + sets_for(buckets) * sizeof(struct set);
+	return sizeof(struct ratelimit_table) + sets * sizeof(struct set);
 }
 
 enum err ratelimit_table_init(void *memory, size_t bytes, uint64_t seed,
 			      struct ratelimit_table **out)
 {
 	struct ratelimit_table *t = memory;
+	uint64_t sets = 1;
 
 	if (bytes < sizeof(*t) + sizeof(struct set))
 		return ERR_RANGE;
-	uint64_t sets = 1;
-
 	while (sizeof(*t) + sets * 2 * sizeof(struct set) <= bytes)
 		sets *= 2;
 	if (t->magic != 0 && (t->magic != TABLE_MAGIC || t->sets != sets))
@@ -68,98 +86,197 @@ enum err ratelimit_table_init(void *memory, size_t bytes, uint64_t seed,
 	return ERR_OK;
 }
 
-// splitmix64's finalizer over the table's seed: nobody outside can aim at a set.
-static uint64_t mix(uint64_t v, uint64_t seed)
+// ---- one bucket --------------------------------------------------------------------------------
+
+// As TAT grows with every change of owner, a tag between two reads of the same TAT belongs to it. A pair
+// that is torn in the last try costs no more than a swap that fails, or one refusal.
+static struct bucket bucket_load(const struct bucket *b)
 {
-	v += seed + 0x9e3779b97f4a7c15ull;
-	v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9ull;
-	v = (v ^ (v >> 27)) * 0x94d049bb133111ebull;
-	return (v ^ (v >> 31)) | 1; // a tag is never 0
+	struct bucket v;
+
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		v.tat_ns = __atomic_load_n(&b->tat_ns, __ATOMIC_SEQ_CST);
+		v.tag = __atomic_load_n(&b->tag, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&b->tat_ns, __ATOMIC_SEQ_CST) == v.tat_ns)
+			break;
+	}
+	return v;
 }
 
-static struct bucket *find(struct set *s, uint64_t tag)
+// Both words at once: cmpxchg16b (-mcx16), casp. Every x86-64 that runs a kernel of today has it.
+static bool bucket_swap(struct bucket *b, struct bucket old, struct bucket new)
+{
+	unsigned __int128 from, to;
+
+	memcpy(&from, &old, sizeof(from));
+	memcpy(&to, &new, sizeof(to));
+	return __sync_bool_compare_and_swap((unsigned __int128 *)b, from, to);
+}
+
+static bool is_active(struct bucket v, uint64_t now_ns)
+{
+	return v.tat_ns > now_ns;
+}
+
+// ---- sets --------------------------------------------------------------------------------------
+
+// The key's bucket in one scan: the settled one, else the first that is claimed for it.
+static struct bucket *find(struct set *s, uint64_t tag, struct bucket *value)
+{
+	struct bucket *found = NULL;
+
+	for (int i = 0; i < WAYS; i++) {
+		struct bucket v = bucket_load(&s->ways[i]);
+
+		if (v.tag == (tag | TAG_SETTLED)) {
+			*value = v;
+			return &s->ways[i];
+		}
+		if (v.tag == tag && !found) {
+			found = &s->ways[i];
+			*value = v;
+		}
+	}
+	return found;
+}
+
+// Gives up a claim, so that its key is free to settle in another bucket.
+static bool bucket_forget(struct bucket *b, struct bucket value)
+{
+	return bucket_swap(b, value, (struct bucket){0, value.tat_ns});
+}
+
+// Makes a claimed bucket the only one of its tag. True: it may be settled, unless it has changed.
+static bool make_sole(struct set *s, struct bucket *b, struct bucket value)
 {
 	for (int i = 0; i < WAYS; i++) {
-		if (atomic_load_explicit(&s->ways[i].tag, memory_order_acquire) == tag)
-			return &s->ways[i];
-	}
-	return NULL;
-}
+		struct bucket *other = &s->ways[i];
+		struct bucket v = bucket_load(other);
 
-// A bucket for a new key: a free one or one whose time has passed. All threads look at the ways in
-// the same order and look for the tag first, so two that bring the same key meet in one bucket.
-static struct bucket *claim(struct set *s, uint64_t tag, uint64_t now_ns)
-{
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		struct bucket *b = find(s, tag);
-		bool lost = false;
-
-		if (b)
-			return b;
-		for (int i = 0; i < WAYS && !lost; i++) {
-			b = &s->ways[i];
-			uint64_t old = atomic_load_explicit(&b->tag, memory_order_acquire);
-			uint64_t time = atomic_load_explicit(&b->time_ns, memory_order_acquire);
-
-			if (old != 0 && time > now_ns)
-				continue;
-			if (atomic_compare_exchange_strong(&b->tag, &old, tag))
-				return b;
-			lost = true; // somebody was quicker: look again from the start
+		if (other == b)
+			continue;
+		if (v.tag == (value.tag | TAG_SETTLED)) {
+			bucket_forget(b, value); // if that fails, somebody else did it
+			return false;
 		}
-		if (!lost)
-			return NULL; // all four are active
+		if (v.tag == value.tag && !bucket_forget(other, v))
+			return false;
 	}
-	return NULL;
+	return true;
 }
 
-// The set is full of active keys: the newcomer shares the one with the least left.
-static struct bucket *busiest(struct set *s)
+// Claims the bucket that has been idle longest. False: all are active.
+static bool claim(struct set *s, const struct charge *c)
+{
+	struct bucket *best = NULL;
+	struct bucket value = {0};
+
+	for (int i = 0; i < WAYS; i++) {
+		struct bucket v = bucket_load(&s->ways[i]);
+
+		if (is_active(v, c->now_ns) || (best && v.tat_ns >= value.tat_ns))
+			continue;
+		best = &s->ways[i];
+		value = v;
+	}
+	if (best)
+		bucket_swap(best, value, (struct bucket){c->tag, value.tat_ns + 1});
+	return best != NULL;
+}
+
+// The set is full of active keys: the newcomer shares the one that has spent most.
+static struct bucket *busiest(struct set *s, struct bucket *value)
 {
 	struct bucket *worst = &s->ways[0];
 
+	*value = bucket_load(worst);
 	for (int i = 1; i < WAYS; i++) {
-		if (atomic_load(&s->ways[i].time_ns) > atomic_load(&worst->time_ns))
+		struct bucket v = bucket_load(&s->ways[i]);
+
+		if (v.tat_ns > value->tat_ns) {
 			worst = &s->ways[i];
+			*value = v;
+		}
 	}
 	return worst;
+}
+
+// ---- one request -------------------------------------------------------------------------------
+
+// True when the verdict stands, false when another thread was quicker. tag: what the bucket is to
+// bear from now on.
+static bool charge_bucket(struct bucket *b, struct bucket value, uint64_t tag,
+			  const struct charge *c, struct ratelimit_verdict *out)
+{
+	uint64_t from = is_active(value, c->now_ns) ? value.tat_ns : c->now_ns;
+	uint64_t ahead = from - c->now_ns + c->interval_ns;
+
+	if (ahead > c->window_ns) {
+		out->retry_after_ns = ahead - c->window_ns;
+		return true;
+	}
+	if (!bucket_swap(b, value, (struct bucket){tag, from + c->interval_ns}))
+		return false;
+	out->allowed = true;
+	out->remaining = (c->window_ns - ahead) / c->interval_ns;
+	return true;
+}
+
+// False: the set has no room for the key.
+static bool charge_own(struct set *s, const struct charge *c, struct ratelimit_verdict *out)
+{
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		struct bucket value;
+		struct bucket *b = find(s, c->tag, &value);
+
+		if (!b) {
+			if (!claim(s, c))
+				return false;
+			continue;
+		}
+		if (!(value.tag & TAG_SETTLED) && !make_sole(s, b, value))
+			continue;
+		if (charge_bucket(b, value, c->tag | TAG_SETTLED, c, out))
+			return true;
+	}
+	return false;
+}
+
+static void charge_busiest(struct set *s, const struct charge *c, struct ratelimit_verdict *out)
+{
+	out->overflow = true;
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		struct bucket value;
+		struct bucket *b = busiest(s, &value);
+
+		if (charge_bucket(b, value, value.tag, c, out))
+			return;
+	}
+	out->retry_after_ns = c->interval_ns; // refused: nobody could say
 }
 
 struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key, uint64_t requests,
 					uint32_t unit_s, uint64_t burst, uint64_t now_ns)
 {
 	struct ratelimit_verdict v = {0};
-	uint64_t tag = mix(key, t->seed);
-	struct set *s = &t->set[(tag >> 1) & (t->sets - 1)];
-	struct bucket *b = claim(s, tag, now_ns);
+	uint64_t unit_ns = (uint64_t)(unit_s ? unit_s : 1) * NS_PER_S;
+	struct charge c = {.now_ns = now_ns};
 
-	if (requests == 0 || unit_s == 0) {
-		v.retry_after_ns = (uint64_t)(unit_s ? unit_s : 1) * NS_PER_S;
+	if (requests == 0) {
+		v.retry_after_ns = unit_ns;
 		return v;
 	}
-	if (!b) {
-		v.overflow = true;
-		b = busiest(s);
-	}
-	// One request moves the arrival time by an interval; it may run ahead of now by burst of them.
-	uint64_t interval = (uint64_t)unit_s * NS_PER_S / requests;
-	uint64_t window = interval * (burst ? burst : requests);
-	uint64_t time = atomic_load_explicit(&b->time_ns, memory_order_acquire);
+	uint64_t hash = hash_u64(key, t->seed);
+	struct set *s = &t->set[(hash >> 32) & (t->sets - 1)];
 
-	for (;;) {
-		uint64_t from = time > now_ns ? time : now_ns;
-		uint64_t ahead = from - now_ns + interval;
-
-		if (ahead > window) {
-			v.retry_after_ns = ahead - window;
-			return v;
-		}
-		if (atomic_compare_exchange_weak(&b->time_ns, &time, from + interval)) {
-			v.allowed = true;
-			v.remaining = interval ? (window - ahead) / interval : 0;
-			return v;
-		}
-	}
+	c.tag = hash & ~TAG_SETTLED ? hash & ~TAG_SETTLED : 2;
+	c.interval_ns = (unit_ns - 1) / requests + 1; // rounded up: never more than the limit
+	if (__builtin_mul_overflow(c.interval_ns, burst ? burst : requests, &c.window_ns) ||
+	    c.window_ns > WINDOW_NS_MAX)
+		c.window_ns = WINDOW_NS_MAX;
+	if (!charge_own(s, &c, &v))
+		charge_busiest(s, &c, &v);
+	return v;
 }
 
 struct addr ratelimit_client(struct addr client)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Rate limits: GCRA in one atomic u64 a bucket, in one fixed table shared by all workers (and by
-// the old and the new process during an upgrade: it may lie in shared memory, and holds no
-// pointers). No lock. "N a minute" is N, not N times the workers.
+// Rate limits: GCRA in one atomic word (tag and time) a bucket, in one fixed table shared by all
+// workers (and by the old and the new process during an upgrade: it may lie in shared memory, and
+// holds no pointers). No lock. "N a minute" is N, not N times the workers.
 #pragma once
 
 #include "common/addr.h"
@@ -12,8 +12,8 @@ struct ratelimit_table;
 // Bytes that a table of so many buckets (rounded up to a power of two) needs.
 size_t ratelimit_table_bytes(uint32_t buckets);
 // Lays a table out in zeroed memory (64-byte aligned), or adopts the one already there
-// (another process made it). seed keeps attackers from aiming at a bucket. ERR_VERSION: the memory
-// holds something else.
+// (another process made it, with a seed that stays). seed keeps attackers from aiming at a bucket.
+// ERR_VERSION: the memory holds something else. ERR_RANGE: too small.
 enum err must_check ratelimit_table_init(void *memory, size_t bytes, uint64_t seed,
 					 struct ratelimit_table **out);
 
@@ -26,10 +26,10 @@ struct ratelimit_verdict {
 };
 
 // One event for key (a hash of limit id and key material, seeded) under requests per unit_s with
-// burst; exact over all threads. now_ns monotonic, from one clock for all users of the table.
-// Tokens are integral: the request after the limit within a unit is refused; capacity refills
-// continuously. Evicting never resets an active key: only buckets whose time has fully passed
-// are taken over.
+// burst (0: requests); exact over all threads. now_ns monotonic, from one clock for all users of
+// the table. Tokens are integral: an idle key is admitted burst times at once, then once every unit_s /
+// requests (rounded up to a nanosecond). requests 0 admits nothing. Evicting never resets an active key:
+// only buckets whose time has fully passed are taken over.
 struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key, uint64_t requests,
 					uint32_t unit_s, uint64_t burst, uint64_t now_ns);
 // The client part of a key: IPv6 counts by /64.

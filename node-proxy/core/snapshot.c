@@ -372,6 +372,15 @@ size_t snapshot_bytes(const struct snapshot *s)
 	return s->bytes;
 }
 
+const struct section_ref *snapshot_section_of(const struct snapshot *s, enum section_kind kind)
+{
+	for (uint32_t i = 0; i < s->section_count; i++) {
+		if (s->sections[i]->ref.name.kind == kind)
+			return &s->sections[i]->ref;
+	}
+	return NULL;
+}
+
 static bool has_addr(const struct addr *list, uint32_t count, struct addr a)
 {
 	for (uint32_t i = 0; i < count; i++) {

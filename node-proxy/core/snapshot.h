@@ -45,6 +45,9 @@ void snapshot_free(struct snapshot *s);
 struct generation snapshot_generation(const struct snapshot *s);
 const struct ss_meta *snapshot_meta(const struct snapshot *s);
 size_t snapshot_bytes(const struct snapshot *s);
+// The section of a kind that is not sharded: its digest says whether its records are still those of
+// an earlier generation. NULL: there is none.
+const struct section_ref *snapshot_section_of(const struct snapshot *s, enum section_kind kind);
 int generation_cmp(struct generation a, struct generation b);
 
 // NULL where there is none. Pods by address never return hostNetwork pods (their address is the

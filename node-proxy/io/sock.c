@@ -102,6 +102,8 @@ enum err sock_listen(struct addr_port at, const struct sock_listen_options *o, i
 	    (!v4 && set_option(fd, SOL_IPV6, IPV6_V6ONLY, 1) < 0) ||
 	    (o->transparent && set_transparent(fd, v4) < 0))
 		return give_up(fd);
+	if (o->mark && set_option(fd, SOL_SOCKET, SO_MARK, (int)o->mark) < 0)
+		return give_up(fd);
 	if (o->packet_info && (v4 ? set_option(fd, SOL_IP, IP_PKTINFO, 1)
 				  : set_option(fd, SOL_IPV6, IPV6_2292PKTINFO, 1)) < 0)
 		return give_up(fd);

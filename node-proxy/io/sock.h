@@ -15,6 +15,7 @@ struct sock_listen_options {
 	bool transparent; // IP_TRANSPARENT, for TPROXY
 	bool reuse_port;  // SO_REUSEPORT: one listener a worker
 	bool packet_info; // inherit IP_PKTINFO so that sock_ingress works on what it accepts
+	uint32_t mark;	  // SO_MARK, inherited by what it accepts; 0: none
 	int backlog;
 };
 // ERR_IO with errno.

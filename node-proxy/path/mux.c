@@ -297,7 +297,6 @@ struct mux *mux_dial(struct worker *w, struct peer *p)
 {
 	struct sockaddr_storage to;
 	struct sock_dial_options options = {
-		.mark = w->config.mark,
 		.user_timeout_ms = USER_TIMEOUT_MS,
 		.source_port_base = (uint16_t)w->config.index,
 		.source_port_modulus = TUNNEL_PORT_MODULUS,
