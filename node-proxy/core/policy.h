@@ -10,7 +10,7 @@
 #include "core/identity.h"
 #include "core/jwt.h"
 
-#define POLICY_CONDITIONS_MAX 32 // headers, claims and scopes of a rule, each
+#define POLICY_CONDITIONS_MAX 64 // headers, claims and scopes of a rule, each
 #define POLICY_PROVIDERS_MAX  32
 #define POLICY_PAIRS_MAX      (1u << 20) // values of all rules
 
@@ -54,8 +54,7 @@ struct policy_answer {
 
 // p and what it points to are borrowed as long as the result lives. ERR_UNSUPPORTED: a regular
 // expression (no engine is built in; whoever writes snapshots marks such a policy broken).
-// ERR_MALFORMED: an Allow rule without group, a group that does not exist, claims or scopes without a
-// provider. ERR_TOO_LARGE: above the limits here and of the schema. ERR_NOMEM: the arena is full.
+// ERR_MALFORMED: a group that does not exist, claims or scopes without a provider. ERR_TOO_LARGE: above the limits here and of the schema. ERR_NOMEM: the arena is full.
 enum err must_check policy_compile(const struct ss_policy *p, struct arena *a,
 				   const struct policy **out);
 const struct ss_policy *policy_source(const struct policy *p);

@@ -86,6 +86,11 @@ enum err ratelimit_table_init(void *memory, size_t bytes, uint64_t seed,
 	return ERR_OK;
 }
 
+uint64_t ratelimit_seed(const struct ratelimit_table *t)
+{
+	return t->seed;
+}
+
 // ---- one bucket --------------------------------------------------------------------------------
 
 // As TAT grows with every change of owner, a tag between two reads of the same TAT belongs to it. A pair

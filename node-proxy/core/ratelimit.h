@@ -17,6 +17,9 @@ size_t ratelimit_table_bytes(uint32_t buckets);
 enum err must_check ratelimit_table_init(void *memory, size_t bytes, uint64_t seed,
 					 struct ratelimit_table **out);
 
+// The table's seed, for who hashes key material: the same in every process that uses the table.
+uint64_t ratelimit_seed(const struct ratelimit_table *t);
+
 struct ratelimit_verdict {
 	bool allowed;
 	uint64_t retry_after_ns; // until one more would be admitted; 0 if allowed

@@ -310,7 +310,7 @@ static enum jwt_refusal decide_token(const struct decide_context *c, const struc
 
 		if (!provider || !token_extract(provider, in, &token))
 			continue;
-		enum jwt_refusal r = token_judge(c, provider, token, policy_reads_token(s->policy), f,
+		enum jwt_refusal r = token_judge(c, provider, token, true, f,
 						 &signatures);
 
 		if (r == JWT_OK) {

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Tokens whose signature has been verified: a second request with the same token costs a hash and a
-// comparison. Bounded; one worker's. An entry belongs to one provider of one snapshot generation
-// (keys may have gone since) and never outlives the token.
+// Tokens whose signature has been verified: a second request with the same token costs a hash, a
+// comparison and a look at its claims. Bounded in entries and bytes; one worker's; what is oldest
+// goes first. Issuer, audience and dates are not judged here: the caller asks them again each time,
+// so an entry cannot outlive exp.
 #pragma once
 
 #include "decide/decide.h"
 
-struct token_entry {
-	uint64_t hash;
-	struct generation generation;
-	uint64_t provider; // hash of its id
-	int64_t expires_unix_s;	   // with skew
-	int64_t not_before_unix_s; // with skew
-	uint32_t len;
-	uint32_t cap;
-	uint8_t *bytes;
+// What a verification depends on: the token, the providers that a policy names (in its order), and the
+// records of all providers, by the digest of their section, so that keys that have gone stop counting at
+// once while changes elsewhere in a snapshot cost nothing.
+struct token_key {
+	struct slice token;
+	const struct ss_policy *policy;
+	uint8_t providers_sha256[32];
 };
 
-// The live entry of this very token, or NULL.
-const struct token_entry *token_cache_find(struct token_cache *c, struct slice token,
-					   uint64_t provider, struct generation g);
-void token_cache_put(struct token_cache *c, struct slice token, uint64_t provider,
-		     struct generation g, int64_t expires_unix_s, int64_t not_before_unix_s);
+struct token_verified {
+	const struct jwt *jwt; // without signature; valid until the next put
+	uint64_t asked;	       // bit i: the policy's provider i was asked
+	uint64_t verified;     // bit i: its issuer and one of its keys fit
+};
+
+bool token_cache_find(const struct token_cache *c, const struct token_key *key,
+		      struct token_verified *out);
+// Copies. A token too large to be kept is left out.
+void token_cache_put(struct token_cache *c, const struct token_key *key,
+		     const struct token_verified *v);

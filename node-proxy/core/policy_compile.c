@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Builds the tables of a policy; see policy_table.h. Everything is sized by one pass over the rules
+// and lives in the caller's arena; texts are borrowed from the record.
+#include "core/match.h"
+#include "core/policy_table.h"
+
+struct compiler {
+	const struct ss_policy *source;
+	struct policy *to;
+	struct arena *arena;
+	uint32_t rule; // being compiled
+	enum err err;  // first failure
+	// How many rules have a condition at a position.
+	uint32_t headers[POLICY_CONDITIONS_MAX];
+	uint32_t claims[POLICY_CONDITIONS_MAX];
+	uint32_t scopes[POLICY_CONDITIONS_MAX];
+};
+
+static bool rule_reads_token(const struct ss_rule *r)
+{
+	return r->jwt_provider.len > 0 || r->claim_count > 0 || r->scope_count > 0;
+}
+
+static bool rule_reads_request(const struct ss_rule *r)
+{
+	return rule_reads_token(r) || r->header_count > 0 || r->method_count > 0 ||
+	       r->path_count > 0 || r->host_count > 0;
+}
+
+static void set_bit(uint64_t *set, uint32_t rule)
+{
+	set[rule / 64] |= 1ull << (rule % 64);
+}
+
+static void add(struct compiler *c, struct rule_key key)
+{
+	if (c->err == ERR_OK)
+		c->err = rule_index_add(&c->to->index, &key, c->rule);
+}
+
+// ---- checks and sizes --------------------------------------------------------------------------
+
+static enum err rule_check(const struct ss_policy *p, const struct ss_rule *r)
+{
+	uint32_t groups = p->group_count == 32 ? UINT32_MAX : (1u << p->group_count) - 1;
+
+	if (r->groups & ~groups)
+		return ERR_MALFORMED;
+	if (r->jwt_provider.len == 0 && rule_reads_token(r))
+		return ERR_MALFORMED;
+	if (r->header_count > POLICY_CONDITIONS_MAX || r->claim_count > POLICY_CONDITIONS_MAX ||
+	    r->scope_count > POLICY_CONDITIONS_MAX)
+		return ERR_TOO_LARGE;
+	for (uint32_t i = 0; i < r->path_count; i++) {
+		if (r->paths[i].type == PATH_REGEX)
+			return ERR_UNSUPPORTED;
+	}
+	return ERR_OK;
+}
+
+static uint64_t rule_pairs(const struct ss_rule *r)
+{
+	uint64_t n = (uint64_t)r->source_count + r->client_cidr_count + r->port_count +
+		     r->method_count + r->path_count + r->host_count + r->scope_count + 1;
+
+	for (uint32_t i = 0; i < r->header_count; i++)
+		n += (uint64_t)r->headers[i].value_count + 1;
+	for (uint32_t i = 0; i < r->claim_count; i++)
+		n += (uint64_t)r->claims[i].value_count + 1;
+	return n;
+}
+
+// Counts a rule's conditions by position; returns how many positions there are by now.
+static uint32_t count_conditions(uint32_t at[POLICY_CONDITIONS_MAX], uint32_t count, uint32_t max)
+{
+	for (uint32_t i = 0; i < count; i++)
+		at[i]++;
+	return count > max ? count : max;
+}
+
+static enum err measure(struct compiler *c, uint32_t *pairs)
+{
+	const struct ss_policy *p = c->source;
+	struct policy *to = c->to;
+	uint64_t sum = 0;
+
+	if (p->rule_count > SNAPSHOT_RULES_PER_POLICY_MAX ||
+	    p->group_count > SNAPSHOT_GROUPS_PER_POLICY_MAX ||
+	    p->provider_count > POLICY_PROVIDERS_MAX)
+		return ERR_TOO_LARGE;
+	for (uint32_t i = 0; i < p->rule_count; i++) {
+		const struct ss_rule *r = &p->rules[i];
+		enum err err = rule_check(p, r);
+
+		if (err != ERR_OK)
+			return err;
+		sum += rule_pairs(r);
+		to->header_count = count_conditions(c->headers, r->header_count, to->header_count);
+		to->claim_count = count_conditions(c->claims, r->claim_count, to->claim_count);
+		to->scope_count = count_conditions(c->scopes, r->scope_count, to->scope_count);
+	}
+	if (sum > POLICY_PAIRS_MAX)
+		return ERR_TOO_LARGE;
+	to->words = (p->rule_count + 63) / 64;
+	*pairs = (uint32_t)sum;
+	return ERR_OK;
+}
+
+static uint64_t *make_set(struct compiler *c)
+{
+	uint64_t *set = arena_alloc(c->arena, c->to->words, sizeof(uint64_t));
+
+	if (!set)
+		c->err = ERR_NOMEM;
+	return set;
+}
+
+static struct policy_conditions *make_conditions(struct compiler *c, uint32_t count,
+						 const uint32_t rules[POLICY_CONDITIONS_MAX])
+{
+	struct policy_conditions *list = arena_alloc(c->arena, count, sizeof(*list));
+
+	for (uint32_t i = 0; list && i < count; i++) {
+		list[i].open = make_set(c);
+		list[i].list = arena_alloc(c->arena, rules[i], sizeof(*list[i].list));
+		if (!list[i].list)
+			c->err = ERR_NOMEM;
+	}
+	if (!list)
+		c->err = ERR_NOMEM;
+	return list;
+}
+
+static uint64_t **make_group_sets(struct compiler *c)
+{
+	uint64_t **sets = arena_alloc(c->arena, c->source->group_count, sizeof(*sets));
+
+	for (uint32_t i = 0; sets && i < c->source->group_count; i++)
+		sets[i] = make_set(c);
+	if (!sets)
+		c->err = ERR_NOMEM;
+	return sets;
+}
+
+static void make_tables(struct compiler *c)
+{
+	struct policy *to = c->to;
+
+	for (int i = 0; i < COLUMN_COUNT; i++)
+		to->open[i] = make_set(c);
+	to->headers = make_conditions(c, to->header_count, c->headers);
+	to->claims = make_conditions(c, to->claim_count, c->claims);
+	to->scopes = make_conditions(c, to->scope_count, c->scopes);
+	to->deny = make_set(c);
+	to->deny_audit = make_set(c);
+	to->deny_all = make_set(c);
+	to->reads_request = make_set(c);
+	to->address = make_set(c);
+	to->allow = make_group_sets(c);
+	to->allow_all = make_group_sets(c);
+}
+
+// ---- one rule ----------------------------------------------------------------------------------
+
+static void compile_sources(struct compiler *c, const struct ss_rule *r)
+{
+	for (uint32_t i = 0; i < r->source_count; i++) {
+		struct identity_pattern m = identity_pattern_of(&r->sources[i]);
+
+		if (m.kind == PATTERN_NEVER)
+			continue;
+		if (m.trust_domain.len > 0)
+			c->to->source_kinds |= 1u << m.kind;
+		else
+			c->to->account_kinds |= 1u << m.kind;
+		add(c, (struct rule_key){
+			       SPACE_SOURCE, m.kind, {m.trust_domain, m.namespace, m.account}});
+	}
+}
+
+static void note_cidr_bits(struct policy *to, uint8_t bits)
+{
+	for (uint32_t i = 0; i < to->cidr_bits_count; i++) {
+		if (to->cidr_bits[i] == bits)
+			return;
+	}
+	to->cidr_bits[to->cidr_bits_count++] = bits;
+}
+
+static void compile_connection(struct compiler *c, const struct ss_rule *r)
+{
+	for (uint32_t i = 0; i < r->client_cidr_count; i++) {
+		const struct cidr *net = &r->client_cidrs[i];
+		struct cidr *masked = arena_alloc(c->arena, 1, sizeof(*masked));
+
+		if (!masked || net->bits > 128) {
+			c->err = masked ? ERR_RANGE : ERR_NOMEM;
+			return;
+		}
+		*masked = *net;
+		policy_mask_addr(&masked->addr, net->bits);
+		note_cidr_bits(c->to, net->bits);
+		add(c,
+		    (struct rule_key){SPACE_CIDR, net->bits, {slice_make(masked->addr.bytes, 16)}});
+	}
+	for (uint32_t i = 0; i < r->port_count; i++)
+		add(c, (struct rule_key){SPACE_PORT, r->ports[i], {{0}}});
+}
+
+static void longest(size_t *max, size_t len)
+{
+	if (len > *max)
+		*max = len;
+}
+
+static void compile_request(struct compiler *c, const struct ss_rule *r)
+{
+	struct policy *to = c->to;
+
+	for (uint32_t i = 0; i < r->method_count; i++)
+		add(c, (struct rule_key){SPACE_METHOD, 0, {r->methods[i]}});
+	for (uint32_t i = 0; i < r->path_count; i++) {
+		struct slice value = r->paths[i].value;
+
+		if (r->paths[i].type == PATH_PREFIX) {
+			value = path_prefix_trim(value);
+			longest(&to->prefix_len_max, value.len + 1);
+			add(c, (struct rule_key){SPACE_PREFIX, 0, {value}});
+			continue;
+		}
+		longest(&to->path_len_max, value.len);
+		add(c, (struct rule_key){SPACE_PATH, 0, {value}});
+	}
+	for (uint32_t i = 0; i < r->host_count; i++) {
+		struct slice suffix = host_wildcard_suffix(r->hosts[i]);
+
+		longest(&to->suffix_len_max, suffix.len);
+		add(c, suffix.len > 0 ? (struct rule_key){SPACE_SUFFIX, 0, {suffix}}
+				      : (struct rule_key){SPACE_HOST, 0, {r->hosts[i]}});
+	}
+	if (r->jwt_provider.len > 0)
+		add(c, (struct rule_key){SPACE_PROVIDER, 0, {r->jwt_provider}});
+}
+
+static void note_condition(struct policy_conditions *at, struct slice provider, struct slice name)
+{
+	for (uint32_t i = 0; i < at->count; i++) {
+		if (slice_eq(at->list[i].provider, provider) && slice_eq(at->list[i].name, name))
+			return;
+	}
+	at->list[at->count++] = (struct policy_condition){provider, name};
+}
+
+static void compile_conditions(struct compiler *c, const struct ss_rule *r)
+{
+	static const struct slice none;
+	struct slice provider = r->jwt_provider;
+
+	for (uint32_t i = 0; i < r->header_count; i++) {
+		const struct ss_header_match *m = &r->headers[i];
+
+		note_condition(&c->to->headers[i], none, m->name);
+		if (m->value_count == 0)
+			add(c, (struct rule_key){SPACE_HEADER_ANY, i, {m->name}});
+		for (uint32_t k = 0; k < m->value_count; k++)
+			add(c, (struct rule_key){SPACE_HEADER, i, {m->name, m->values[k]}});
+	}
+	for (uint32_t i = 0; i < r->claim_count; i++) {
+		const struct ss_claim_match *m = &r->claims[i];
+
+		note_condition(&c->to->claims[i], provider, m->name);
+		if (m->value_count == 0)
+			add(c, (struct rule_key){SPACE_CLAIM_ANY, i, {provider, m->name}});
+		for (uint32_t k = 0; k < m->value_count; k++)
+			add(c,
+			    (struct rule_key){SPACE_CLAIM, i, {provider, m->name, m->values[k]}});
+	}
+	for (uint32_t i = 0; i < r->scope_count; i++) {
+		note_condition(&c->to->scopes[i], provider, none);
+		add(c, (struct rule_key){SPACE_SCOPE, i, {provider, r->scopes[i]}});
+	}
+}
+
+static void compile_open(struct compiler *c, const struct ss_rule *r)
+{
+	const bool open[COLUMN_COUNT] = {
+		[COLUMN_SOURCE] = r->source_count == 0,
+		[COLUMN_CIDR] = r->client_cidr_count == 0,
+		[COLUMN_PORT] = r->port_count == 0,
+		[COLUMN_METHOD] = r->method_count == 0,
+		[COLUMN_PATH] = r->path_count == 0,
+		[COLUMN_HOST] = r->host_count == 0,
+		[COLUMN_PROVIDER] = r->jwt_provider.len == 0,
+	};
+	struct policy *to = c->to;
+
+	for (int i = 0; i < COLUMN_COUNT; i++) {
+		if (open[i])
+			set_bit(to->open[i], c->rule);
+	}
+	for (uint32_t i = r->header_count; i < to->header_count; i++)
+		set_bit(to->headers[i].open, c->rule);
+	for (uint32_t i = r->claim_count; i < to->claim_count; i++)
+		set_bit(to->claims[i].open, c->rule);
+	for (uint32_t i = r->scope_count; i < to->scope_count; i++)
+		set_bit(to->scopes[i].open, c->rule);
+}
+
+static void compile_effect(struct compiler *c, const struct ss_rule *r)
+{
+	struct policy *to = c->to;
+	bool audit = r->mode == MODE_AUDIT;
+
+	to->audits |= audit;
+	if (rule_reads_request(r))
+		set_bit(to->reads_request, c->rule);
+	for (uint32_t g = 0; r->action == RULE_ALLOW && g < c->source->group_count; g++) {
+		if (!(r->groups & (1u << g)))
+			continue;
+		set_bit(to->allow_all[g], c->rule);
+		if (!audit)
+			set_bit(to->allow[g], c->rule);
+	}
+	if (r->action != RULE_DENY)
+		return;
+	set_bit(to->deny_all, c->rule);
+	set_bit(audit ? to->deny_audit : to->deny, c->rule);
+	if (!audit && r->client_cidr_count > 0 && r->source_count == 0 && !rule_reads_request(r)) {
+		set_bit(to->address, c->rule);
+		to->has_address = true;
+	}
+}
+
+enum err policy_compile(const struct ss_policy *p, struct arena *a, const struct policy **out)
+{
+	struct policy *to = arena_alloc(a, 1, sizeof(*to));
+	struct compiler c = {.source = p, .to = to, .arena = a};
+	uint32_t pairs;
+	enum err err;
+
+	if (!to)
+		return ERR_NOMEM;
+	to->source = p;
+	err = measure(&c, &pairs);
+	if (err == ERR_OK)
+		err = rule_index_init(&to->index, a, pairs);
+	if (err != ERR_OK)
+		return err;
+	make_tables(&c);
+	for (uint32_t i = 0; i < p->group_count; i++)
+		to->audits |= p->groups[i].default_mode == MODE_AUDIT;
+	for (c.rule = 0; c.rule < p->rule_count && c.err == ERR_OK; c.rule++) {
+		const struct ss_rule *r = &p->rules[c.rule];
+
+		compile_open(&c, r);
+		compile_effect(&c, r);
+		compile_sources(&c, r);
+		compile_connection(&c, r);
+		compile_request(&c, r);
+		compile_conditions(&c, r);
+	}
+	if (c.err == ERR_OK)
+		*out = to;
+	return c.err;
+}

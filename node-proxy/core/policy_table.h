@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A compiled policy: what policy_compile.c builds and policy.c asks. Rules are bits. Every attribute
+// is a column: the set of rules that leave it open, and an index from its values to the rules that
+// name them. A request's rules are the AND over columns, so the cost of a decision does not follow the
+// number of rules that cannot match.
+#pragma once
+
+#include "core/policy.h"
+#include "core/rule_index.h"
+
+#define PREFIX_LENGTHS_MAX 129 // /0 to /128
+
+enum policy_column {
+	COLUMN_SOURCE = 0,
+	COLUMN_CIDR,
+	COLUMN_PORT,
+	COLUMN_METHOD,
+	COLUMN_PATH,
+	COLUMN_HOST,
+	COLUMN_PROVIDER,
+	COLUMN_COUNT
+};
+
+// What one position of a list of conditions (all of which must hold) can name: headers[k] of every rule,
+// claims[k], scopes[k].
+struct policy_condition {
+	struct slice provider; // claims, scopes
+	struct slice name;     // headers, claims
+};
+
+struct policy_conditions {
+	uint64_t *open;		       // rules that have no condition at this position
+	struct policy_condition *list; // distinct
+	uint32_t count;
+};
+
+struct policy {
+	const struct ss_policy *source;
+	uint32_t words; // of a set of rules
+	struct rule_index index;
+	uint64_t *open[COLUMN_COUNT];
+	struct policy_conditions *headers, *claims, *scopes; // by position
+	uint32_t header_count, claim_count, scope_count;
+	uint64_t *deny; // Enforce
+	uint64_t *deny_audit;
+	uint64_t *deny_all;
+	uint64_t *reads_request;
+	uint64_t *address;    // Enforce Deny rules with nothing but CIDRs and ports
+	uint64_t **allow;     // by group, Enforce
+	uint64_t **allow_all; // by group, Audit too
+	bool has_address;
+	bool audits; // a rule or a default is in Audit mode
+	// What need not be looked up because no rule has it.
+	uint32_t source_kinds;	// bit identity_pattern_kind, of patterns with a trust domain
+	uint32_t account_kinds; // of patterns without
+	uint8_t cidr_bits[PREFIX_LENGTHS_MAX];
+	uint32_t cidr_bits_count;
+	size_t path_len_max;
+	size_t prefix_len_max; // plus one; 0: there are none
+	size_t suffix_len_max;
+};
+
+// Clears the host bits.
+void policy_mask_addr(struct addr *a, uint8_t bits);
