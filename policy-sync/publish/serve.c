@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The verbs serve and ca. serve: starts the CA's process first, then reads the directory, listens,
+// and turns: a change in the directory is compiled and published, nodes are answered. One thread.
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ca/ca_process.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "compile/compile.h"
+#include "publish/control.h"
+#include "publish/server.h"
+#include "publish/source.h"
+#include "publish/watch.h"
+#include "verbs/verbs.h"
+
+#define ANSWER_BYTES_MAX    (8u << 20)
+#define FINDINGS_LOGGED_MAX 20
+#define RELOAD_EVERY_MS	    60000 // whether or not anything was noticed
+#define POLL_MAX_MS	    1000
+
+enum serve_poll { POLL_SIGNAL = 0, POLL_SERVER, POLL_WATCH, POLL_COUNT };
+
+struct serve {
+	const char *from_directory;
+	const char *state_directory;
+	const char *token_directory;
+	const char *trust_file;
+	struct addr_port listen;
+	uint32_t certificate_lifetime_s;
+	int lock_fd;
+	int ca_fd;
+	pid_t ca_pid;
+	int signal_fd;
+	struct source *source;
+	struct watch *watch;
+	struct authenticator *authenticator;
+	struct server *server;
+	struct compiled *first; // compiled before there was a server
+	bool published;
+	uint64_t reload_ns;
+};
+
+static int serve_usage(void)
+{
+	fprintf(stderr,
+		"usage: policy-sync serve --from-dir DIR --state-dir DIR --listen ADDR:PORT\n"
+		"         [--token-dir DIR] [--trust-file PEM] [--certificate-lifetime-s N]\n"
+		"         [--log-level error|warn|info|debug]\n");
+	return 2;
+}
+
+static bool serve_parse_listen(const char *text, struct addr_port *out)
+{
+	struct slice s = slice_str(text);
+	const uint8_t *colon = s.len > 0 ? memrchr(s.ptr, ':', s.len) : NULL;
+	struct slice host;
+	char *end;
+	unsigned long port;
+
+	if (!colon)
+		return false;
+	host = slice_make(s.ptr, (size_t)(colon - s.ptr));
+	if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+		host = slice_make(host.ptr + 1, host.len - 2);
+	port = strtoul((const char *)colon + 1, &end, 10);
+	if (*end != 0 || port > UINT16_MAX)
+		return false;
+	out->port = (uint16_t)port;
+	return addr_parse(host, &out->addr) == ERR_OK;
+}
+
+static bool serve_parse_number(const char *text, uint32_t max, uint32_t *out)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	*out = (uint32_t)n;
+	return *text && *end == 0 && n >= 1 && n <= max;
+}
+
+static bool serve_take_option(struct serve *s, int option, enum log_level *level)
+{
+	switch (option) {
+	case 'f':
+		s->from_directory = optarg;
+		return true;
+	case 's':
+		s->state_directory = optarg;
+		return true;
+	case 'l':
+		return serve_parse_listen(optarg, &s->listen);
+	case 't':
+		s->token_directory = optarg;
+		return true;
+	case 'p':
+		s->trust_file = optarg;
+		return true;
+	case 'c':
+		return serve_parse_number(optarg, CA_LIFETIME_MAX_S, &s->certificate_lifetime_s);
+	case 'v':
+		return log_level_parse(slice_str(optarg), level);
+	default:
+		return false;
+	}
+}
+
+static bool serve_parse(struct serve *s, int argc, char **argv)
+{
+	static const struct option options[] = {{"from-dir", required_argument, NULL, 'f'},
+						{"state-dir", required_argument, NULL, 's'},
+						{"listen", required_argument, NULL, 'l'},
+						{"token-dir", required_argument, NULL, 't'},
+						{"trust-file", required_argument, NULL, 'p'},
+						{"certificate-lifetime-s", required_argument, NULL,
+						 'c'},
+						{"log-level", required_argument, NULL, 'v'},
+						{0}};
+	enum log_level level = LOG_INFO;
+	int option;
+
+	s->certificate_lifetime_s = CA_LIFETIME_MAX_S;
+	s->lock_fd = s->ca_fd = s->signal_fd = -1;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (!serve_take_option(s, option, &level))
+			return false;
+	}
+	log_init("policy-sync", level);
+	return optind == argc && s->from_directory && s->state_directory && s->listen.port != 0;
+}
+
+// The state directory is one process's.
+static enum err must_check serve_lock(struct serve *s, struct reason *why)
+{
+	char path[300];
+
+	if (mkdir(s->state_directory, 0700) != 0 && errno != EEXIST)
+		return err_because(ERR_IO, why, "cannot make %s: %s", s->state_directory,
+				   strerror(errno));
+	snprintf(path, sizeof(path), "%s/lock", s->state_directory);
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return err_because(ERR_IO, why, "cannot open %s: %s", path, strerror(errno));
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+		return err_because(ERR_EXISTS, why, "another policy-sync uses %s",
+				   s->state_directory);
+	return ERR_OK;
+}
+
+static enum err must_check serve_start_ca(struct serve *s, struct reason *why)
+{
+	char path[300];
+	enum err e;
+
+	snprintf(path, sizeof(path), "%s/ca", s->state_directory);
+	e = ca_process_start(path, &s->ca_fd, &s->ca_pid);
+	return e ? err_because(e, why, "cannot start the CA process: %s", strerror(errno)) : ERR_OK;
+}
+
+static enum err must_check serve_take_signals(struct serve *s, struct reason *why)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP); // nothing to do: inotify tells
+	sigaddset(&set, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == 0)
+		s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signal_fd < 0 ? err_because(ERR_IO, why, "signals: %s", strerror(errno)) : ERR_OK;
+}
+
+// ---- configuration -----------------------------------------------------------------------------
+
+static void serve_log_findings(const struct diagnostics *d)
+{
+	for (uint32_t i = 0; i < d->count && i < FINDINGS_LOGGED_MAX; i++) {
+		const struct diagnostic *one = &d->list[i];
+
+		log_event(one->severity == SEVERITY_ERROR ? LOG_ERROR : LOG_WARN,
+			  "configuration_finding", LOG_S("file", one->file),
+			  LOG_N("line", one->line), LOG_B("field", one->field),
+			  LOG_B("message", one->message));
+	}
+	if (d->count > FINDINGS_LOGGED_MAX)
+		log_event(LOG_WARN, "configuration_findings_left_out",
+			  LOG_N("count", d->count - FINDINGS_LOGGED_MAX));
+}
+
+static enum err must_check serve_compile(struct serve *s, struct compiled **out)
+{
+	struct model *model = NULL;
+	struct diagnostics d;
+	bool incomplete = false;
+	enum err e;
+
+	diagnostics_init(&d);
+	e = source_load(s->source, &d, &model, &incomplete);
+	if (!e)
+		e = compile_model(model, &d, out);
+	serve_log_findings(&d);
+	diagnostics_deinit(&d);
+	model_free(model);
+	if (!e && incomplete && !s->published) {
+		// Nobody knows what the unreadable file protects: nodes keep what they have.
+		compiled_free(*out);
+		*out = NULL;
+		e = ERR_CONFIG;
+	}
+	if (e)
+		log_event(LOG_ERROR, "configuration_not_published", LOG_S("error", err_name(e)));
+	return e;
+}
+
+static enum err must_check serve_publish(struct serve *s, const struct compiled *c, uint64_t now_ns)
+{
+	struct section_input *inputs = calloc(c->count + 1, sizeof(*inputs));
+	enum err e;
+
+	if (!inputs)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < c->count; i++)
+		inputs[i] = (struct section_input){c->sections[i].name, c->sections[i].bytes};
+	e = server_publish(s->server, inputs, c->count, c->trust_domain, now_ns);
+	free(inputs);
+	s->published = s->published || !e;
+	return e;
+}
+
+static void serve_reload(struct serve *s)
+{
+	struct compiled *c = NULL;
+	uint64_t started_ns = clock_monotonic_ns();
+	enum err e;
+
+	watch_rescan(s->watch); // before reading: what changes meanwhile is a new event
+	s->reload_ns = started_ns + RELOAD_EVERY_MS * NS_PER_MS;
+	if (serve_compile(s, &c) != ERR_OK)
+		return;
+	e = serve_publish(s, c, clock_monotonic_ns());
+	compiled_free(c);
+	log_event(e ? LOG_ERROR : LOG_INFO,
+		  e ? "configuration_not_published" : "configuration_read",
+		  LOG_S("error", err_name(e)),
+		  LOG_N("took_ms", (clock_monotonic_ns() - started_ns) / NS_PER_MS));
+}
+
+// ---- the turn ----------------------------------------------------------------------------------
+
+// False: time to go; *status says how.
+static bool serve_on_signal(struct serve *s, int *status)
+{
+	struct signalfd_siginfo info;
+
+	while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD && waitpid(s->ca_pid, NULL, WNOHANG) == s->ca_pid) {
+			s->ca_pid = 0;
+			log_event(LOG_ERROR, "ca_process_ended");
+			*status = 1; // nothing can be signed: be started again, whole
+			return false;
+		}
+		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
+			log_event(LOG_INFO, "stopping");
+			*status = 0;
+			return false;
+		}
+	}
+	return true;
+}
+
+static int serve_timeout_ms(const struct serve *s, uint64_t now_ns)
+{
+	uint64_t due_ns = server_due_ns(s->server);
+
+	if (watch_due_ns(s->watch) < due_ns)
+		due_ns = watch_due_ns(s->watch);
+	if (s->reload_ns < due_ns)
+		due_ns = s->reload_ns;
+	if (due_ns <= now_ns)
+		return 0;
+	if (due_ns - now_ns > POLL_MAX_MS * NS_PER_MS)
+		return POLL_MAX_MS;
+	return (int)((due_ns - now_ns) / NS_PER_MS) + 1;
+}
+
+static int serve_run(struct serve *s)
+{
+	int status = 1;
+
+	for (;;) {
+		struct pollfd polled[POLL_COUNT] = {
+			[POLL_SIGNAL] = {.fd = s->signal_fd, .events = POLLIN},
+			[POLL_SERVER] = {.fd = server_fd(s->server), .events = POLLIN},
+			[POLL_WATCH] = {.fd = watch_fd(s->watch), .events = POLLIN},
+		};
+		uint64_t now_ns = clock_monotonic_ns();
+
+		if (poll(polled, POLL_COUNT, serve_timeout_ms(s, now_ns)) < 0 && errno != EINTR) {
+			log_event(LOG_ERROR, "serve_poll", LOG_S("system", strerror(errno)));
+			return 1;
+		}
+		if (polled[POLL_SIGNAL].revents && !serve_on_signal(s, &status))
+			return status;
+		now_ns = clock_monotonic_ns();
+		if (polled[POLL_WATCH].revents)
+			(void)watch_read(s->watch, now_ns);
+		if (now_ns >= watch_due_ns(s->watch) || now_ns >= s->reload_ns)
+			serve_reload(s);
+		if (server_turn(s->server, clock_monotonic_ns()) != ERR_OK) {
+			log_event(LOG_ERROR, "ca_process_lost");
+			return 1;
+		}
+	}
+}
+
+// ---- from start to end -------------------------------------------------------------------------
+
+static enum err must_check serve_open(struct serve *s, struct reason *why)
+{
+	struct server_options options = {.listen = s->listen,
+					 .state_directory = s->state_directory,
+					 .trust_file = s->trust_file,
+					 .ca_fd = s->ca_fd,
+					 .certificate_lifetime_s = s->certificate_lifetime_s,
+					 .trust_domain = SLICE_LIT("cluster.local")};
+	enum err e;
+
+	if (tls_global_init() != ERR_OK)
+		return err_because(ERR_CRYPTO, why, "the TLS library cannot be used");
+	e = source_new(s->from_directory, &s->source);
+	if (!e)
+		e = watch_new(s->from_directory, &s->watch);
+	if (!e && s->token_directory)
+		e = authenticate_new_directory(s->token_directory, &s->authenticator);
+	if (e)
+		return err_because(e, why, "cannot watch %s: %s", s->from_directory, err_name(e));
+	if (!s->authenticator)
+		log_event(LOG_WARN, "no_authentication",
+			  LOG_S("reason", "without --token-dir every node is refused"));
+	options.authenticator = s->authenticator;
+	// Compiled before it listens: a node that calls at once finds what it came for.
+	if (serve_compile(s, &s->first) == ERR_OK)
+		options.trust_domain = s->first->trust_domain;
+	e = server_new(&options, &s->server, why);
+	if (!e && s->first)
+		e = serve_publish(s, s->first, clock_monotonic_ns());
+	return e;
+}
+
+static void serve_close(struct serve *s)
+{
+	server_free(s->server);
+	compiled_free(s->first);
+	watch_free(s->watch);
+	source_free(s->source);
+	if (s->authenticator)
+		s->authenticator->free(s->authenticator);
+	if (s->ca_fd >= 0)
+		close(s->ca_fd);
+	if (s->ca_pid > 0)
+		waitpid(s->ca_pid, NULL, 0);
+	if (s->signal_fd >= 0)
+		close(s->signal_fd);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+}
+
+int verb_serve(int argc, char **argv)
+{
+	struct serve s = {0};
+	struct reason why = {0};
+	char at[ADDR_PORT_TEXT_MAX];
+	int status = 1;
+	enum err e;
+
+	if (!serve_parse(&s, argc, argv))
+		return serve_usage();
+	e = serve_lock(&s, &why);
+	if (!e)
+		e = serve_start_ca(&s, &why); // before a byte from outside is read
+	if (!e)
+		e = serve_take_signals(&s, &why);
+	if (!e)
+		e = serve_open(&s, &why);
+	if (e) {
+		log_event(LOG_ERROR, "not_started", LOG_S("error", err_name(e)),
+			  LOG_S("reason", why.text));
+	} else {
+		log_event(LOG_INFO, "started",
+			  LOG_S("listen",
+				addr_port_format((struct addr_port){s.listen.addr,
+								    server_port(s.server)},
+						 at)),
+			  LOG_S("version", PORTCULLIS_VERSION));
+		s.reload_ns = clock_monotonic_ns() + RELOAD_EVERY_MS * NS_PER_MS;
+		status = serve_run(&s);
+	}
+	serve_close(&s);
+	return status;
+}
+
+static int ca_usage(void)
+{
+	fprintf(stderr, "usage: policy-sync ca rotate --state-dir DIR begin|finish\n"
+			"       policy-sync ca status --state-dir DIR\n");
+	return 2;
+}
+
+int verb_ca(int argc, char **argv)
+{
+	static const struct option options[] = {{"state-dir", required_argument, NULL, 's'}, {0}};
+	const char *state = NULL, *line = NULL;
+	struct buf answer;
+	char path[300];
+	int option, words;
+	enum err e;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option != 's')
+			return ca_usage();
+		state = optarg;
+	}
+	argv += optind;
+	words = argc - optind;
+	if (words == 1 && strcmp(argv[0], "status") == 0)
+		line = "status";
+	else if (words == 2 && strcmp(argv[0], "rotate") == 0 && strcmp(argv[1], "begin") == 0)
+		line = "rotate begin";
+	else if (words == 2 && strcmp(argv[0], "rotate") == 0 && strcmp(argv[1], "finish") == 0)
+		line = "rotate finish";
+	if (!state || !line)
+		return ca_usage();
+	snprintf(path, sizeof(path), "%s/control.sock", state);
+	buf_init_growing(&answer, ANSWER_BYTES_MAX);
+	e = control_ask(path, line, &answer);
+	if (e)
+		fprintf(stderr, "policy-sync: cannot ask the server at %s: %s\n", path,
+			e == ERR_IO ? strerror(errno) : err_name(e));
+	else
+		fwrite(answer.ptr, 1, answer.len, stdout);
+	if (!e && (answer.len < 2 || memcmp(answer.ptr, "ok", 2) != 0))
+		e = ERR_DENIED;
+	buf_deinit(&answer);
+	return e ? 1 : 0;
+}
