@@ -27,6 +27,10 @@ static enum err decode_limit(struct slice value, struct arena *a, struct limit *
 		return err;
 	if (out->record.requests == 0 || out->record.unit_s == 0)
 		return ERR_RANGE;
+	for (uint32_t i = 0; i < out->record.path_count; i++) {
+		if (out->record.paths[i].type == PATH_REGEX)
+			return ERR_UNSUPPORTED; // it would limit nothing
+	}
 	err = cidr_set_build(a, out->record.client_cidrs, out->record.client_cidr_count, &clients);
 	out->clients = clients;
 	out->key_seed = hash_bytes(out->record.id, 0);

@@ -10,7 +10,7 @@
 #include "core/snapshot.h"
 
 enum verdict {
-	VERDICT_DENY = 0,	 // 403, or RST
+	VERDICT_DENY = 0, // 403, or RST
 	VERDICT_ALLOW,
 	VERDICT_UNAUTHENTICATED, // 401
 	VERDICT_LIMITED,	 // 429
@@ -22,14 +22,14 @@ enum verdict {
 // Why, as a stable word for log and metric.
 enum decide_reason {
 	DECIDE_NONE = 0,
-	DECIDE_NO_POLICY,	  // allowed: nothing covers this port
+	DECIDE_NO_POLICY, // allowed: nothing covers this port
 	DECIDE_RULE_ALLOW,
 	DECIDE_RULE_DENY,
 	DECIDE_DEFAULT_ALLOW,
 	DECIDE_DEFAULT_DENY,
 	DECIDE_CIDR_DENY,
 	DECIDE_RATE_LIMIT,
-	DECIDE_JWT,		  // decision.jwt says which refusal
+	DECIDE_JWT, // decision.jwt says which refusal
 	DECIDE_POLICY_INVALID,
 	DECIDE_UNKNOWN_SOURCE,
 	DECIDE_REASON_COUNT
@@ -42,7 +42,7 @@ struct decision {
 	struct slice policy;
 	struct slice rule;
 	struct slice target;
-	bool would_deny;
+	bool would_deny; // an Audit policy, or a limit in shadow mode
 	struct slice audit_policy;
 	struct slice audit_rule;
 	uint64_t retry_after_ns; // LIMITED
@@ -52,7 +52,8 @@ struct decision {
 };
 
 // Verified tokens, so that a token costs one signature check and then a hash: bounded, per worker.
-// An entry never outlives exp, nor the snapshot generation (keys may have gone).
+// An entry never outlives exp, nor the providers section that it was verified with (keys may have
+// gone).
 struct token_cache;
 struct token_cache *token_cache_new(uint32_t entries, uint64_t seed);
 void token_cache_free(struct token_cache *c);
@@ -74,7 +75,8 @@ struct decide_subject {
 // L4: at accept or OPEN. NEEDS_L7 where a rule reads requests: then every answer is an HTTP one.
 void decide_connection(const struct decide_context *c, const struct decide_subject *s,
 		       const struct policy_input *in, struct decision *out);
-// L7: one request. in->token is ignored: found, verified and used by this function.
+// L7: one request. Tokens in it are ignored: found, verified and used by this function. Refusals take
+// time in this order: no signature is checked for an address that a limit or a CIDR rule refuses.
 void decide_request(const struct decide_context *c, const struct decide_subject *s,
 		    const struct policy_input *in, struct decision *out);
 

@@ -10,9 +10,9 @@
 #define WAYS 4
 // Room per entry: a usual token (800 bytes) with its claims. Larger ones live shorter.
 #define BYTES_PER_ENTRY 2048
-#define RECORD_ALIGN 16
-#define ENTRIES_MIN 16 // the largest token has to fit
-#define ENTRIES_MAX (1u << 20)
+#define RECORD_ALIGN	16
+#define ENTRIES_MIN	16 // the largest token has to fit
+#define ENTRIES_MAX	(1u << 20)
 
 struct token_slot {
 	uint64_t hash;
@@ -90,6 +90,11 @@ static bool is_live(const struct token_cache *c, const struct token_slot *s)
 	return s->end > 0 && c->head <= s->at + c->ring_bytes;
 }
 
+static const struct token_record *record_of(const struct token_cache *c, const struct token_slot *s)
+{
+	return (const struct token_record *)(c->ring + s->at % c->ring_bytes);
+}
+
 static bool ids_equal(struct slice held, const struct ss_policy *p)
 {
 	for (uint32_t i = 0; i < p->provider_count; i++) {
@@ -116,26 +121,32 @@ static bool record_is(const struct token_record *r, const struct token_key *key)
 	       ids_equal(slice_make(token + r->token_bytes, r->ids_bytes), key->policy);
 }
 
+static struct token_slot *slot_find(const struct token_cache *c, const struct token_key *key,
+				    uint64_t hash)
+{
+	struct token_slot *set = set_of(c, hash);
+
+	for (int i = 0; i < WAYS; i++) {
+		if (set[i].hash == hash && is_live(c, &set[i]) &&
+		    record_is(record_of(c, &set[i]), key))
+			return &set[i];
+	}
+	return NULL;
+}
+
 bool token_cache_find(const struct token_cache *c, const struct token_key *key,
 		      struct token_verified *out)
 {
-	uint64_t hash = key_hash(c, key);
-	const struct token_slot *set = set_of(c, hash);
+	const struct token_slot *slot = slot_find(c, key, key_hash(c, key));
+	const struct token_record *r;
 
-	for (int i = 0; i < WAYS; i++) {
-		const struct token_record *r;
-
-		if (set[i].hash != hash || !is_live(c, &set[i]))
-			continue;
-		r = (const struct token_record *)(c->ring + set[i].at % c->ring_bytes);
-		if (!record_is(r, key))
-			continue;
-		out->jwt = (const struct jwt *)(r + 1);
-		out->asked = r->asked;
-		out->verified = r->verified;
-		return true;
-	}
-	return false;
+	if (!slot)
+		return false;
+	r = record_of(c, slot);
+	out->jwt = (const struct jwt *)(r + 1);
+	out->asked = r->asked;
+	out->verified = r->verified;
+	return true;
 }
 
 // Room for a record in one piece, in place of the oldest ones.
@@ -151,11 +162,39 @@ static void *ring_take(struct token_cache *c, size_t bytes, struct token_slot *s
 	return c->ring + slot->at % c->ring_bytes;
 }
 
+// The key's own slot, or the set's oldest.
+static struct token_slot *slot_choose(const struct token_cache *c, const struct token_key *key,
+				      uint64_t hash)
+{
+	struct token_slot *set = set_of(c, hash), *slot = slot_find(c, key, hash);
+
+	if (slot)
+		return slot;
+	slot = &set[0];
+	for (int i = 1; i < WAYS; i++) {
+		if (set[i].end < slot->end)
+			slot = &set[i];
+	}
+	return slot;
+}
+
+static void ids_write(uint8_t *to, const struct ss_policy *p)
+{
+	for (uint32_t i = 0; i < p->provider_count; i++) {
+		struct slice id = p->provider_ids[i];
+		uint32_t len = (uint32_t)id.len;
+
+		memcpy(to, &len, sizeof(len));
+		memcpy(to + sizeof(len), id.ptr, len);
+		to += sizeof(len) + len;
+	}
+}
+
 void token_cache_put(struct token_cache *c, const struct token_key *key,
 		     const struct token_verified *v)
 {
 	uint64_t hash = key_hash(c, key);
-	struct token_slot *set = set_of(c, hash), *slot = &set[0];
+	struct token_slot *slot = slot_choose(c, key, hash);
 	struct token_record r = {
 		.asked = v->asked,
 		.verified = v->verified,
@@ -170,24 +209,11 @@ void token_cache_put(struct token_cache *c, const struct token_key *key,
 
 	if (bytes > c->ring_bytes / 2)
 		return;
-	for (int i = 1; i < WAYS; i++) {
-		if (set[i].at < slot->at || set[i].end == 0)
-			slot = &set[i];
-	}
-	memcpy(r.providers_sha256, key->providers_sha256, 32);
+	memcpy(r.providers_sha256, key->providers_sha256, sizeof(r.providers_sha256));
 	to = ring_take(c, bytes, slot);
 	slot->hash = hash;
 	memcpy(to, &r, sizeof(r));
 	jwt_clone(v->jwt, to + sizeof(r));
-	to += sizeof(r) + r.jwt_bytes;
-	memcpy(to, key->token.ptr, r.token_bytes);
-	to += r.token_bytes;
-	for (uint32_t i = 0; i < key->policy->provider_count; i++) {
-		struct slice id = key->policy->provider_ids[i];
-		uint32_t len = (uint32_t)id.len;
-
-		memcpy(to, &len, sizeof(len));
-		memcpy(to + sizeof(len), id.ptr, len);
-		to += sizeof(len) + len;
-	}
+	memcpy(to + sizeof(r) + r.jwt_bytes, key->token.ptr, r.token_bytes);
+	ids_write(to + sizeof(r) + r.jwt_bytes + r.token_bytes, key->policy);
 }
