@@ -6,21 +6,32 @@
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/ed25519.h>
+#ifdef HAVE_ED448
+#include <wolfssl/wolfcrypt/ed448.h>
+#endif
 #include <wolfssl/wolfcrypt/hash.h>
 #include <wolfssl/wolfcrypt/random.h>
 #include <wolfssl/wolfcrypt/rsa.h>
 #include <wolfssl/wolfcrypt/sha256.h>
+#include <assert.h>
+#include <errno.h>
 #include <sys/random.h>
 
-#define RSA_BYTES_MIN 256 // 2048 bits, RFC 7518 3.3
-#define RSA_BYTES_MAX 1024
-#define EC_POINT_MAX 66 // P-521
+#define RSA_BYTES_MIN	       256 // 2048 bits, RFC 7518 3.3
+#define RSA_BYTES_MAX	       512 // 4096 bits: what wolfSSL is built for
+#define RSA_EXPONENT_BYTES_MAX 4
+#define EC_POINT_MAX	       66 // P-521
 
 void crypto_sha256(struct slice data, uint8_t out[32])
 {
-	wc_Sha256Hash(data.ptr, (word32)data.len, out);
+	int failed = wc_Sha256Hash(data.ptr, (word32)data.len, out);
+
+	// It has no reason to fail, and a digest that is none must not be compared with one.
+	assert(failed == 0 && data.len <= UINT32_MAX);
+	(void)failed;
 }
 
+// The kernel's generator: no state of ours that a fork or a snapshot of the machine could repeat.
 enum err crypto_random(void *out, size_t len)
 {
 	uint8_t *at = out;
@@ -28,6 +39,8 @@ enum err crypto_random(void *out, size_t len)
 	while (len > 0) {
 		ssize_t n = getrandom(at, len, 0);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			return ERR_IO;
 		at += n;
@@ -38,7 +51,7 @@ enum err crypto_random(void *out, size_t len)
 
 bool crypto_equal(struct slice a, struct slice b)
 {
-	uint8_t differs = 0;
+	volatile uint8_t differs = 0; // the compiler may not stop at the first difference
 
 	if (a.len != b.len)
 		return false;
@@ -66,7 +79,7 @@ static const struct algorithm algorithms[] = {
 	[JWT_ES256] = {WC_HASH_TYPE_SHA256, 0, JWK_EC, "P-256", ECC_SECP256R1, 32},
 	[JWT_ES384] = {WC_HASH_TYPE_SHA384, 0, JWK_EC, "P-384", ECC_SECP384R1, 48},
 	[JWT_ES512] = {WC_HASH_TYPE_SHA512, 0, JWK_EC, "P-521", ECC_SECP521R1, 66},
-	[JWT_EDDSA] = {WC_HASH_TYPE_NONE, 0, JWK_OKP, "Ed25519", 0, 0},
+	[JWT_EDDSA] = {WC_HASH_TYPE_NONE, 0, JWK_OKP, "", 0, 0},
 };
 
 static enum err hash_input(const struct algorithm *a, struct slice input, uint8_t *out, word32 *len)
@@ -88,7 +101,8 @@ static enum err rsa_check_pkcs1(const struct algorithm *a, RsaKey *key, struct s
 	uint8_t expected[128], opened[RSA_BYTES_MAX];
 	word32 n = wc_EncodeSignature(expected, digest.ptr, (word32)digest.len,
 				      wc_HashGetOID(a->hash));
-	int got = wc_RsaSSL_Verify(signature.ptr, (word32)signature.len, opened, sizeof(opened), key);
+	int got =
+		wc_RsaSSL_Verify(signature.ptr, (word32)signature.len, opened, sizeof(opened), key);
 
 	if (got <= 0 || (word32)got != n || memcmp(opened, expected, n) != 0)
 		return ERR_SIGNATURE;
@@ -109,24 +123,38 @@ static enum err rsa_check_pss(const struct algorithm *a, RsaKey *key, struct sli
 	return ERR_OK;
 }
 
+static struct slice without_leading_zeros(struct slice s)
+{
+	while (s.len > 0 && s.ptr[0] == 0)
+		s = slice_make(s.ptr + 1, s.len - 1);
+	return s;
+}
+
+// An exponent of 1 makes every signature its own message, an even one or an even modulus is no RSA.
+static bool rsa_key_is_sound(struct slice n, struct slice e)
+{
+	if (n.len < RSA_BYTES_MIN || n.len > RSA_BYTES_MAX || !(n.ptr[n.len - 1] & 1))
+		return false;
+	if (n.len == RSA_BYTES_MIN && !(n.ptr[0] & 0x80))
+		return false; // less than 2048 bits
+	return e.len > 0 && e.len <= RSA_EXPONENT_BYTES_MAX && (e.ptr[e.len - 1] & 1) &&
+	       !(e.len == 1 && e.ptr[0] == 1);
+}
+
 static enum err rsa_verify(const struct algorithm *a, const struct ss_jwk *k, struct slice digest,
 			   struct slice signature)
 {
-	struct slice n = k->n;
+	struct slice n = without_leading_zeros(k->n), e = without_leading_zeros(k->e);
 	RsaKey key;
 	enum err err;
 
-	while (n.len > 0 && n.ptr[0] == 0) {
-		n.ptr++;
-		n.len--;
-	}
-	if (n.len < RSA_BYTES_MIN || n.len > RSA_BYTES_MAX || k->e.len == 0)
+	if (!rsa_key_is_sound(n, e))
 		return ERR_UNSUPPORTED;
 	if (signature.len != n.len)
 		return ERR_SIGNATURE;
 	if (wc_InitRsaKey(&key, NULL) != 0)
 		return ERR_CRYPTO;
-	if (wc_RsaPublicKeyDecodeRaw(n.ptr, (word32)n.len, k->e.ptr, (word32)k->e.len, &key) != 0)
+	if (wc_RsaPublicKeyDecodeRaw(n.ptr, (word32)n.len, e.ptr, (word32)e.len, &key) != 0)
 		err = ERR_UNSUPPORTED;
 	else
 		err = a->mgf ? rsa_check_pss(a, &key, digest, signature)
@@ -149,7 +177,10 @@ static enum err ec_verify(const struct algorithm *a, const struct ss_jwk *k, str
 
 	if (k->x.len != a->bytes || k->y.len != a->bytes)
 		return ERR_UNSUPPORTED;
-	if (signature.len != 2 * a->bytes)
+	// Zero is no r and no s; a library that forgot to ask accepted it for every message once.
+	if (signature.len != 2 * a->bytes ||
+	    without_leading_zeros(slice_make(signature.ptr, a->bytes)).len == 0 ||
+	    without_leading_zeros(slice_make(signature.ptr + a->bytes, a->bytes)).len == 0)
 		return ERR_SIGNATURE;
 	point[0] = 0x04;
 	memcpy(point + 1, k->x.ptr, a->bytes);
@@ -162,7 +193,8 @@ static enum err ec_verify(const struct algorithm *a, const struct ss_jwk *k, str
 		err = ERR_UNSUPPORTED;
 	else if (wc_ecc_rs_raw_to_sig(signature.ptr, a->bytes, signature.ptr + a->bytes, a->bytes,
 				      der, &der_len) == 0 &&
-		 wc_ecc_verify_hash(der, der_len, digest.ptr, (word32)digest.len, &good, &key) == 0 &&
+		 wc_ecc_verify_hash(der, der_len, digest.ptr, (word32)digest.len, &good, &key) ==
+			 0 &&
 		 good == 1)
 		err = ERR_OK;
 	wc_ecc_free(&key);
@@ -193,6 +225,41 @@ static enum err ed25519_verify(const struct ss_jwk *k, struct slice input, struc
 	return err;
 }
 
+#ifdef HAVE_ED448
+static enum err ed448_verify(const struct ss_jwk *k, struct slice input, struct slice signature)
+{
+	ed448_key key;
+	int good = 0;
+	enum err err = ERR_SIGNATURE;
+
+	if (k->x.len != ED448_PUB_KEY_SIZE)
+		return ERR_UNSUPPORTED;
+	if (signature.len != ED448_SIG_SIZE)
+		return ERR_SIGNATURE;
+	if (wc_ed448_init(&key) != 0)
+		return ERR_CRYPTO;
+	if (wc_ed448_import_public(k->x.ptr, ED448_PUB_KEY_SIZE, &key) != 0)
+		err = ERR_UNSUPPORTED;
+	else if (wc_ed448_verify_msg(signature.ptr, ED448_SIG_SIZE, input.ptr, (word32)input.len,
+				     &good, &key, NULL, 0) == 0 &&
+		 good == 1)
+		err = ERR_OK;
+	wc_ed448_free(&key);
+	return err;
+}
+#endif
+
+static enum err eddsa_verify(const struct ss_jwk *k, struct slice input, struct slice signature)
+{
+	if (slice_eq_str(k->crv, "Ed25519"))
+		return ed25519_verify(k, input, signature);
+#ifdef HAVE_ED448
+	if (slice_eq_str(k->crv, "Ed448"))
+		return ed448_verify(k, input, signature);
+#endif
+	return ERR_UNSUPPORTED;
+}
+
 enum err crypto_verify_jws(enum jwt_alg alg, const struct ss_jwk *key, struct slice input,
 			   struct slice signature)
 {
@@ -200,11 +267,12 @@ enum err crypto_verify_jws(enum jwt_alg alg, const struct ss_jwk *key, struct sl
 	uint8_t digest[WC_MAX_DIGEST_SIZE];
 	word32 len = 0;
 
-	if (alg == JWT_ALG_NONE || key->type != a->type ||
-	    (key->type != JWK_RSA && !slice_eq_str(key->crv, a->crv)))
+	if (alg == JWT_ALG_NONE || key->type != a->type || input.len > UINT32_MAX)
 		return ERR_UNSUPPORTED;
 	if (key->type == JWK_OKP)
-		return ed25519_verify(key, input, signature);
+		return eddsa_verify(key, input, signature);
+	if (key->type == JWK_EC && !slice_eq_str(key->crv, a->crv))
+		return ERR_UNSUPPORTED;
 	enum err err = hash_input(a, input, digest, &len);
 
 	if (err != ERR_OK)

@@ -6,10 +6,14 @@
 #include "common/snapshot_schema.h"
 #include "common/jwt_alg.h"
 
+// data up to 4 GiB.
 void crypto_sha256(struct slice data, uint8_t out[32]);
+// From the kernel; may block once, early at boot. ERR_IO.
 enum err must_check crypto_random(void *out, size_t len);
+// In constant time for equal lengths; lengths are no secret.
 bool crypto_equal(struct slice a, struct slice b);
 // ERR_SIGNATURE: does not match; ERR_UNSUPPORTED: key and algorithm do not go together, or the
-// key is too weak (RSA < 2048 bits) or malformed. RFC 7518, RFC 8037.
+// key is too weak (RSA < 2048 bits), too large (RSA > 4096 bits) or malformed; ERR_CRYPTO: out of memory.
+// RFC 7518 3.3-3.5, RFC 8037 (Ed448 where wolfSSL has it).
 enum err must_check crypto_verify_jws(enum jwt_alg alg, const struct ss_jwk *key,
 				      struct slice signing_input, struct slice signature);
