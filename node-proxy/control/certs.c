@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The node's key and certificate. Two keys at most: the one in use and the one that is being signed.
+// The node's key and certificate. Two keys at most: the one in use and the one that is being
+// signed.
 #include "control/certs.h"
 
 #include <stdlib.h>

@@ -23,8 +23,8 @@ enum err must_check certs_new(struct slice node, struct certs **out);
 // Wipes the keys.
 void certs_free(struct certs *c);
 
-// The public key for HELLO: of the newest key, made where there is none (or where the certificate is
-// past its half life, as a connection is as good as a renewal).
+// The public key for HELLO: of the newest key, made where there is none (or where the certificate
+// is past its half life, as a connection is as good as a renewal).
 enum err must_check certs_public_key(struct certs *c, int64_t now_unix_s, struct slice *out);
 // Is a renewal to be asked for now? Then *out is the new key's public half. Each try moves the next
 // one away (backoff with jitter), until certs_install.
@@ -32,8 +32,8 @@ bool certs_wants_renewal(struct certs *c, int64_t now_unix_s, struct slice *out)
 // When to ask certs_wants_renewal again (unix seconds; INT64_MAX: no need).
 int64_t certs_due_unix_s(const struct certs *c);
 
-// What policy-sync signed. On success *out are contexts for new tunnels (the caller's references) and
-// the new key is in use; on failure all is as before. ERR_DENIED: not our name or key;
+// What policy-sync signed. On success *out are contexts for new tunnels (the caller's references)
+// and the new key is in use; on failure all is as before. ERR_DENIED: not our name or key;
 // ERR_EXPIRED; ERR_MALFORMED, ERR_CONFIG, ERR_CRYPTO; why in one sentence.
 enum err must_check certs_install(struct certs *c, struct slice chain_pem, struct slice trust_pem,
 				  int64_t renew_at_unix_s, int64_t now_unix_s,

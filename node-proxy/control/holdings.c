@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Sections held and sections on their way. policy-sync is trusted to say what the policy is, not to be
-// free of faults: a wrong byte must cost one refused generation, never a proxy.
+// Sections held and sections on their way. policy-sync is trusted to say what the policy is, not to
+// be free of faults: a wrong byte must cost one refused generation, never a proxy.
 #include "control/holdings.h"
 
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// holdings: the sections that this node holds, and the next generation while it comes in. Everything
-// that policy-sync sends is checked here: version, order, sizes, digests, that patches fit; what
-// fails is refused with its reason and the held generation stays. No I/O: control/loader feeds it.
+// holdings: the sections that this node holds, and the next generation while it comes in.
+// Everything that policy-sync sends is checked here: version, order, sizes, digests, that patches
+// fit; what fails is refused with its reason and the held generation stays. No I/O: control/loader
+// feeds it.
 #pragma once
 
 #include "common/sync_proto.h"
@@ -36,7 +37,8 @@ uint32_t holdings_refs(const struct holdings *h, struct section_ref *refs);
 // Section by index < holdings_count, in order of names: for the last-good file.
 uint32_t holdings_count(const struct holdings *h);
 const struct snapshot_section *holdings_section(const struct holdings *h, uint32_t index);
-// The last-good file's content as the held generation; nothing may be held yet. Digests are checked.
+// The last-good file's content as the held generation; nothing may be held yet. Digests are
+// checked.
 enum err must_check holdings_restore(struct holdings *h, struct generation g,
 				     const struct section_ref *refs, const struct slice *bytes,
 				     uint32_t count, struct slice self, struct snapshot **out,

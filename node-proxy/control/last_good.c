@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The last good snapshot as a file. No section holds a secret: keys travel apart and never come here.
+// The last good snapshot as a file. No section holds a secret: keys travel apart and never come
+// here.
 #include "control/last_good.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// last_good: the held snapshot on disk (0600, replaced atomically), so that a node that starts while
-// policy-sync is away serves what it served before. Checked like anything from outside when read.
+// last_good: the held snapshot on disk (0600, replaced atomically), so that a node that starts
+// while policy-sync is away serves what it served before. Checked like anything from outside when
+// read.
 #pragma once
 
 #include "control/holdings.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Interface pins from rtnetlink (rtnetlink(7)): one socket hears of links and routes, the other asks for
-// the route to an address. The kernel answers at once, so asking needs no state machine.
+// Interface pins from rtnetlink (rtnetlink(7)): one socket hears of links and routes, the other
+// asks for the route to an address. The kernel answers at once, so asking needs no state machine.
 #include "control/link_watch.h"
 
 #include <errno.h>

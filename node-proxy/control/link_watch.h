@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // link_watch: pins each local pod's address to the interface that the routing table leads to it by
-// (rtnetlink), and follows the interfaces. A pin belongs to (address, pod UID): it is made once, when
-// the pod appears in the snapshot or when its route does, and never moves; an interface that
+// (rtnetlink), and follows the interfaces. A pin belongs to (address, pod UID): it is made once,
+// when the pod appears in the snapshot or when its route does, and never moves; an interface that
 // vanished leaves it dead. So an address that another pod took over is nobody's until the snapshot
 // says so. Used by the loader's thread; workers read the result (path/links).
 #pragma once

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// resolve: HOST:PORT to an address, without holding up the thread that asks: getaddrinfo(3) may take as
-// long as a broken DNS server likes, so it runs on a thread of its own that can be abandoned.
+// resolve: HOST:PORT to an address, without holding up the thread that asks: getaddrinfo(3) may
+// take as long as a broken DNS server likes, so it runs on a thread of its own that can be
+// abandoned.
 #pragma once
 
 #include "common/addr.h"

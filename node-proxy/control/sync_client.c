@@ -187,8 +187,8 @@ static void sync_client_start(struct sync_client *c, uint64_t now_ns)
 	c->deadline_ns = now_ns + RESOLVE_TIMEOUT_MS * NS_PER_MS;
 }
 
-// Trust from the file (the operator's word), or from the bundle that we were given last: a root that was
-// rotated in since the file was written is only in the latter.
+// Trust from the file (the operator's word), or from the bundle that we were given last: a root
+// that was rotated in since the file was written is only in the latter.
 static enum err must_check sync_client_context(struct sync_client *c, struct tls_context **out,
 					       struct reason *why)
 {

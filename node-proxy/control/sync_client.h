@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// sync_client: the connection to policy-sync: which server, when to try again, that it is the right one
-// (TLS to the trust bundle, name policy-sync), HELLO. What is said on it afterwards is the
+// sync_client: the connection to policy-sync: which server, when to try again, that it is the right
+// one (TLS to the trust bundle, name policy-sync), HELLO. What is said on it afterwards is the
 // loader's. Never blocks.
 #pragma once
 
@@ -12,8 +12,8 @@
 struct sync_client;
 
 struct sync_client_events {
-	// Adds to HELLO what only the owner knows; slices stay valid until the call has returned and
-	// HELLO is sent.
+	// Adds to HELLO what only the owner knows; slices stay valid until the call has returned
+	// and HELLO is sent.
 	enum err (*hello)(void *context, struct sync_message *hello);
 	// WELCOME has come, too.
 	void (*message)(void *context, const struct sync_message *m, uint64_t now_ns);

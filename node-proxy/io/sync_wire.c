@@ -163,7 +163,8 @@ void sync_digest_refs(const struct section_ref *refs, uint32_t count, uint8_t ou
 		buf_put(&text, refs[i].sha256, sizeof(refs[i].sha256));
 		buf_put_be32(&text, refs[i].bytes);
 	}
-	// Out of memory on one end only shows as a digest that does not match: refused, and tried again.
+	// Out of memory on one end only shows as a digest that does not match: refused, and tried
+	// again.
 	crypto_sha256(buf_slice(&text), out);
 	buf_deinit(&text);
 }

@@ -21,8 +21,8 @@
 #define UTC_TIME_BYTES	       13    // YYMMDDHHMMSSZ
 #define GENERALIZED_TIME_BYTES 15
 
-// RFC 5480: SubjectPublicKeyInfo of an uncompressed P-256 point is this, then 04 X Y. Only this form
-// is accepted: nothing of it needs a parser.
+// RFC 5480: SubjectPublicKeyInfo of an uncompressed P-256 point is this, then 04 X Y. Only this
+// form is accepted: nothing of it needs a parser.
 static const uint8_t P256_SPKI_PREFIX[26] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
 					     0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
 					     0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The questioner's end of the CA's socket. A signature takes well under a millisecond and a new root
-// a few, so waiting in place is no harm to the one thread that publishes.
+// The questioner's end of the CA's socket. A signature takes well under a millisecond and a new
+// root a few, so waiting in place is no harm to the one thread that publishes.
 #include "ca/ca_client.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The CA's seccomp filter, in classic BPF: a linear list is quick enough for a process that is
 // called a few times a second. What is not listed fails with EPERM instead of killing: a libc that
-// tries a newer call first falls back, and a failed signature is a log line, a dead CA is an outage.
+// tries a newer call first falls back, and a failed signature is a log line, a dead CA is an
+// outage.
 #include "ca/ca_confine.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The roots on disk and in memory: DIR/<number>.key (0600), DIR/<number>.pem, and DIR/active, which names
-// the root that signs. The rotation's stage follows from them alone, so a crash between any two
-// steps finds a stage that is one of A, A+B, B. Used by the CA process only.
+// The roots on disk and in memory: DIR/<number>.key (0600), DIR/<number>.pem, and DIR/active, which
+// names the root that signs. The rotation's stage follows from them alone, so a crash between any
+// two steps finds a stage that is one of A, A+B, B. Used by the CA process only.
 #pragma once
 
 #include "ca/ca_proto.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Node tokens from a directory. Comparison is of digests, in constant time; when it fails, the other
-// tokens are tried too, only to tell the log that it was another node's.
+// Node tokens from a directory. Comparison is of digests, in constant time; when it fails, the
+// other tokens are tried too, only to tell the log that it was another node's.
 #include "publish/authenticate.h"
 
 #include <dirent.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// authenticate: is the caller the node that it says it is? One way a file: a directory of tokens here;
-// Kubernetes TokenReview will be another behind the same struct, which is why the answer may come
-// later and names its question by an id.
+// authenticate: is the caller the node that it says it is? One way a file: a directory of tokens
+// here; Kubernetes TokenReview will be another behind the same struct, which is why the answer may
+// come later and names its question by an id.
 #pragma once
 
 #include "common/err.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The control socket's two ends. Few clients, one line each; a client that waits for a rotation step
-// is answered by control_tick.
+// The control socket's two ends. Few clients, one line each; a client that waits for a rotation
+// step is answered by control_tick.
 #include "publish/control.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// control: STATE/control.sock (0600), by which `policy-sync ca rotate` and `status` reach the running
-// server. One line in ("rotate begin", "rotate finish", "status"), text out whose first word is
-// "ok" or "error". A rotation's answer waits until its step is done, or for half a minute.
+// control: STATE/control.sock (0600), by which `policy-sync ca rotate` and `status` reach the
+// running server. One line in ("rotate begin", "rotate finish", "status"), text out whose first
+// word is "ok" or "error". A rotation's answer waits until its step is done, or for half a minute.
 #pragma once
 
 #include "publish/server.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// epoch: the upper half of every generation that this run of policy-sync numbers. Each start takes a
-// higher one than any before and writes it down before it is used; so counters need no file, a
+// epoch: the upper half of every generation that this run of policy-sync numbers. Each start takes
+// a higher one than any before and writes it down before it is used; so counters need no file, a
 // crash loses none, and a state directory that was lost or restored from a backup heals itself.
 #pragma once
 

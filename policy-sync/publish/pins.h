@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// pins: which keys each node's certificates use. The receiver of a tunnel accepts a node's certificate
-// only with a key that is pinned in its snapshot, so a node that is removed is revoked at once, and
-// a stolen CA signature alone is worth nothing. Kept in a file: after a restart of policy-sync the
-// tunnels that run must still find their keys pinned.
+// pins: which keys each node's certificates use. The receiver of a tunnel accepts a node's
+// certificate only with a key that is pinned in its snapshot, so a node that is removed is revoked
+// at once, and a stolen CA signature alone is worth nothing. Kept in a file: after a restart of
+// policy-sync the tunnels that run must still find their keys pinned.
 #pragma once
 
 #include "common/slice.h"

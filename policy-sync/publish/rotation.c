@@ -29,8 +29,8 @@ void rotation_free(struct rotation *r)
 	free(r);
 }
 
-// Has this connection all that the CA's present stage asks of it: a certificate of this stage in use,
-// which came with the stage's bundle?
+// Has this connection all that the CA's present stage asks of it: a certificate of this stage in
+// use, which came with the stage's bundle?
 static bool rotation_is_served(const struct rotation *r, const struct subscriber *i)
 {
 	return i->certificate == CERTIFICATE_INSTALLED &&

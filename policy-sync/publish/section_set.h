@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// section_set: one generation as policy-sync publishes it. Sections are kept once (blobs, by digest,
-// shared between generations and nodes); a patch between two versions is computed once for all
-// nodes that need it. One thread; plain reference counts.
+// section_set: one generation as policy-sync publishes it. Sections are kept once (blobs, by
+// digest, shared between generations and nodes); a patch between two versions is computed once for
+// all nodes that need it. One thread; plain reference counts.
 #pragma once
 
 #include "common/section.h"
@@ -35,7 +35,8 @@ struct section_input {
 enum err must_check section_set_new(struct generation g, const struct section_input *inputs,
 				    uint32_t count, const struct section_set *before,
 				    struct section_set **out);
-// What a node says that it holds, with the bytes of known sets (newest first) where they are the same.
+// What a node says that it holds, with the bytes of known sets (newest first) where they are the
+// same.
 enum err must_check section_set_of_node(struct generation g, const struct section_ref *refs,
 					uint32_t count, struct section_set *const *known,
 					uint32_t known_count, struct section_set **out);
@@ -43,8 +44,8 @@ struct section_set *section_set_ref(struct section_set *s);
 void section_set_unref(struct section_set *s); // NULL is allowed
 bool section_set_same(const struct section_set *a, const struct section_set *b);
 struct section_blob *section_set_find(const struct section_set *s, struct section_name name);
-// Lines of the manifest from one set to the next, in order; gone sections have bytes 0. lines has room
-// for SNAPSHOT_SECTIONS_MAX; returns how many.
+// Lines of the manifest from one set to the next, in order; gone sections have bytes 0. lines has
+// room for SNAPSHOT_SECTIONS_MAX; returns how many.
 uint32_t section_set_differences(const struct section_set *from, const struct section_set *to,
 				 struct section_ref *lines);
 // The patch that makes to of from; empty: send it whole. Borrowed from to until the next call.

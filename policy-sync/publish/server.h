@@ -82,8 +82,8 @@ enum err must_check server_turn(struct server *s, uint64_t now_ns);
 uint64_t server_due_ns(const struct server *s);
 uint16_t server_port(const struct server *s);
 
-// A compilation's result: every section but trust, nodes without pins. Copied; becomes a generation after
-// the coalescing time, if anything differs.
+// A compilation's result: every section but trust, nodes without pins. Copied; becomes a generation
+// after the coalescing time, if anything differs.
 enum err must_check server_publish(struct server *s, const struct section_input *inputs,
 				   uint32_t count, struct slice trust_domain, uint64_t now_ns);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Files, their last good texts, and the model made of them. Good means: parses, and every document but
-// security policies reads without a finding; those judge themselves (model/read keeps a policy that
-// cannot be read as broken).
+// Files, their last good texts, and the model made of them. Good means: parses, and every document
+// but security policies reads without a finding; those judge themselves (model/read keeps a policy
+// that cannot be read as broken).
 #include "publish/source.h"
 
 #include <dirent.h>
@@ -227,8 +227,8 @@ static bool source_read_document(struct model *m, const struct source_file *f, c
 	return !failed;
 }
 
-// Is the new text good? Tried on a model of its own, so that nothing of a bad text gets into the real one.
-// Findings of a bad one go to d; a good one is read again, and has its say then.
+// Is the new text good? Tried on a model of its own, so that nothing of a bad text gets into the
+// real one. Findings of a bad one go to d; a good one is read again, and has its say then.
 static enum err must_check source_judge(struct source_file *f, struct diagnostics *d)
 {
 	struct model *trial = model_new();
@@ -272,8 +272,8 @@ static bool source_is_unchanged(const struct source_file *f)
 
 // ---- the model ---------------------------------------------------------------------------------
 
-// A text into the model's arena. Its findings were reported when it was judged; what was whole before an
-// error is used where nothing better is known.
+// A text into the model's arena. Its findings were reported when it was judged; what was whole
+// before an error is used where nothing better is known.
 static enum err must_check source_parse(struct model *m, const struct source_file *f,
 					struct text text, struct tree **out)
 {
@@ -289,8 +289,8 @@ static enum err must_check source_parse(struct model *m, const struct source_fil
 	return e == ERR_NOMEM ? e : ERR_OK;
 }
 
-// Which documents of which text: plain ones from the good text, security policies from the new one as
-// long as it parses.
+// Which documents of which text: plain ones from the good text, security policies from the new one
+// as long as it parses.
 static void source_read_file(struct model *m, struct source_file *f, bool ours,
 			     struct diagnostics *d)
 {

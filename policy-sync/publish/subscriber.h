@@ -5,6 +5,7 @@
 // slow node gets fewer, larger steps and never a queue.
 #pragma once
 
+#include "common/log.h"
 #include "io/sync_wire.h"
 #include "publish/server.h"
 
@@ -77,3 +78,20 @@ void subscriber_on_generation(struct subscriber *s, uint64_t now_ns);
 void subscriber_want_certificate(struct subscriber *s, uint64_t now_ns);
 // Has it answered this generation of our epoch, or a later one?
 bool subscriber_has_answered(const struct subscriber *s, uint64_t counter);
+
+// ---- between subscriber.c and subscriber_receive.c ----
+
+void subscriber_set_state(struct subscriber *s, enum subscriber_state state);
+void subscriber_log(const struct subscriber *s, enum log_level level, const char *event,
+		    const char *why);
+// Closes on failure.
+enum err must_check subscriber_send(struct subscriber *s, const struct sync_message *m,
+				    uint64_t now_ns);
+// Says why and leaves.
+void subscriber_refuse(struct subscriber *s, const char *why, uint64_t now_ns);
+// Pins the key that it showed; false: cannot be saved, so must not be certified.
+bool subscriber_pin(struct subscriber *s, uint64_t now_ns);
+// The generation on its way is answered.
+void subscriber_drop_target(struct subscriber *s);
+// Takes all messages that are there.
+void subscriber_receive(struct subscriber *s, uint64_t now_ns);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// trust: policy-sync's side of the CA: asks for signatures, keeps the bundle as it stands, makes the
-// trust section of the snapshot and the TLS context of our own server. Who gets a certificate and
-// when a rotation may go on is decided in subscriber and rotation.
+// trust: policy-sync's side of the CA: asks for signatures, keeps the bundle as it stands, makes
+// the trust section of the snapshot and the TLS context of our own server. Who gets a certificate
+// and when a rotation may go on is decided in subscriber and rotation.
 #pragma once
 
 #include "ca/ca_proto.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// inotify(7) over a tree. Watches are set anew at every rescan: adding one that exists costs nothing,
-// and those that the walk did not meet again are removed.
+// inotify(7) over a tree. Watches are set anew at every rescan: adding one that exists costs
+// nothing, and those that the walk did not meet again are removed.
 #include "publish/watch.h"
 
 #include <dirent.h>

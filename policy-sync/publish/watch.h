@@ -17,8 +17,8 @@ void watch_free(struct watch *w);
 int watch_fd(const struct watch *w);
 // Takes all events. True: something has changed, look again when watch_due_ns says so.
 bool watch_read(struct watch *w, uint64_t now_ns);
-// When to look: 20 ms after the last change, also after a writer that has not closed its file yet, but
-// no later than 100 ms after the first. UINT64_MAX: nothing has changed.
+// When to look: 20 ms after the last change, also after a writer that has not closed its file yet,
+// but no later than 100 ms after the first. UINT64_MAX: nothing has changed.
 uint64_t watch_due_ns(const struct watch *w);
 // Just before looking: forgets the changes, and follows directories and links as they are now.
 void watch_rescan(struct watch *w);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// policy-sync/ca: the real process behind its real socket. What it signs is judged by openssl; what it
-// must not do is tried.
+// policy-sync/ca: the real process behind its real socket. What it signs is judged by openssl; what
+// it must not do is tried.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -286,18 +286,17 @@ static void a_crash_in_finish_is_finished(void **state)
 static void doubtful_files_stop_it(void **state)
 {
 	struct world *w = *state;
-	static const char *const faults[] =
-		{
-			"chmod 644 ca/1.key",
-			"chmod 755 ca",
-			"mv ca/1.key ca/x",
-			"truncate -s 20 ca/1.key",
-			"truncate -s 100 ca/1.pem",
-			"echo 2 >ca/active",
-			"echo >ca/active",
-			"openssl ecparam -name prime256v1 -genkey -noout -outform DER -out "
-			"ca/1.key", // another
-		};
+	static const char *const faults[] = {
+		"chmod 644 ca/1.key",
+		"chmod 755 ca",
+		"mv ca/1.key ca/x",
+		"truncate -s 20 ca/1.key",
+		"truncate -s 100 ca/1.pem",
+		"echo 2 >ca/active",
+		"echo >ca/active",
+		"openssl ecparam -name prime256v1 -genkey -noout -outform DER -out "
+		"ca/1.key", // another
+	};
 	char out[256];
 
 	assert_int_equal(stop(w), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// control/link_watch: real interfaces and routes in a network namespace of the test's own, which ends
-// with it.
+// control/link_watch: real interfaces and routes in a network namespace of the test's own, which
+// ends with it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <net/if.h>
@@ -246,7 +246,8 @@ static void an_address_is_never_inherited(void **state)
 	wait_for_change(t);
 	link_watch_metrics(t->watch, &m);
 	assert_int_equal(m.dead, 2);
-	// Another pod gets the address before the snapshot says so, by an interface of the same name.
+	// Another pod gets the address before the snapshot says so, by an interface of the same
+	// name.
 	add_pod("veth-a");
 	add_routes("veth-a");
 	assert_int_equal(check(t, POD4, "uid-1", "veth-a"), LINK_DIFFERS);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// publish/source and publish/watch: what an edit does to what is in force, and that every way of editing is
-// noticed. Real files in a directory of the test's own.
+// publish/source and publish/watch: what an edit does to what is in force, and that every way of
+// editing is noticed. Real files in a directory of the test's own.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <poll.h>
