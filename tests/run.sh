@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Everything that proves it, one line a test, closed by "N passed, N failed". Called by ./build.sh test.
+#
+#   run.sh                     all
+#   run.sh unit netns          some kinds
+#   run.sh walks               tests whose name contains a word
+#
+# Unit tests and scenarios run on sanitized programs; a scenario that says "# build: release" in its
+# head gets the release build.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+logs=build/test-logs
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+
+report() { # STATUS NAME SECONDS LOG
+	case $1 in
+	0) passed=$((passed + 1)) && printf 'ok      %-44s %4s s\n' "$2" "$3" ;;
+	77) skipped=$((skipped + 1)) && printf 'skipped %-44s %s\n' "$2" "$(tail -n 1 "$4")" ;;
+	*)
+		failed=$((failed + 1))
+		printf 'FAILED  %-44s %4s s\n' "$2" "$3"
+		tail -n 60 "$4" | sed 's/^/        /'
+		;;
+	esac
+}
+
+wanted=("$@")
+kind_wanted() { # KIND: asked for, or nothing is asked for, or a name is looked for in it
+	local w
+	((${#wanted[@]})) || return 0
+	for w in "${wanted[@]}"; do
+		case $w in
+		lint | unit | golden | netns) [[ $w == "$1" ]] && return 0 ;;
+		*) return 0 ;;
+		esac
+	done
+	return 1
+}
+name_wanted() { # KIND NAME
+	local w
+	((${#wanted[@]})) || return 0
+	for w in "${wanted[@]}"; do
+		[[ $w == "$1" || $2 == *"$w"* ]] && return 0
+	done
+	return 1
+}
+
+run_one() { # KIND NAME SECONDS-LIMIT COMMAND...
+	local kind=$1 name=$2 limit=$3 started=$SECONDS status=0 log
+	shift 3
+	name_wanted "$kind" "$name" || return 0
+	log=$logs/$kind-${name//\//-}.log
+	timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 </dev/null || status=$?
+	((status == 124)) && echo "not finished within $limit s" >>"$log"
+	report "$status" "$kind/$name" $((SECONDS - started)) "$log"
+}
+
+# No sanitizer may have said anything, in whatever program of the scenario.
+export ASAN_OPTIONS=abort_on_error=0:exitcode=99:detect_leaks=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=99
+
+run_lint() {
+	local check
+	for check in tests/lint/*.sh; do
+		[[ -e $check ]] && run_one lint "$(basename "$check" .sh)" 300 bash "$check"
+	done
+}
+
+run_unit() {
+	local test
+	for test in build/asan/tests/unit-*; do
+		[[ -x $test && -f $test ]] && run_one unit "${test##*/unit-}" 180 "$test"
+	done
+}
+
+run_golden() {
+	local case
+	for case in tests/golden/*/run.sh; do
+		[[ -e $case ]] && run_one golden "$(basename "$(dirname "$case")")" 60 env BIN=build/asan/bin bash "$case"
+	done
+}
+
+run_netns() {
+	local scenario bin
+	if [[ $(id -u) != 0 ]]; then
+		echo "skipped netns/*: network namespaces need root"
+		return
+	fi
+	for scenario in tests/netns/*.sh; do
+		case $(basename "$scenario") in sandbox.sh | demo.sh) continue ;; esac
+		bin=$PWD/build/asan/bin
+		head -n 20 "$scenario" | grep -q '^# build: release' && bin=$PWD/build/bin
+		run_one netns "$(basename "$scenario" .sh)" 300 env BIN="$bin" bash "$scenario"
+	done
+	run_one netns demo 180 env BIN="$PWD/build/bin" bash tests/netns/demo.sh
+}
+
+echo "building (release and sanitized)"
+./build.sh build 2>"$logs/build.log" || { cat "$logs/build.log"; exit 1; }
+./build.sh build-asan 2>"$logs/build-asan.log" || { cat "$logs/build-asan.log"; exit 1; }
+for kind in lint unit golden netns; do
+	kind_wanted "$kind" && "run_$kind"
+done
+((skipped)) && printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped" ||
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0 && passed > 0))
