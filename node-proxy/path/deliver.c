@@ -9,6 +9,18 @@
 #include "path/stages.h"
 #include "path/worker.h"
 
+// This node's own address in the pod's family; none: the kernel chooses.
+static struct addr deliver_node_address(const struct exchange *x)
+{
+	const struct ss_node *self = snapshot_node_by_name(x->pin->snapshot, x->worker->config.node);
+
+	for (uint32_t i = 0; self && i < self->addr_count; i++) {
+		if (addr_is_v4(self->addrs[i]) == addr_is_v4(x->target.addr))
+			return self->addrs[i];
+	}
+	return (struct addr){0};
+}
+
 static bool deliver_dial(struct exchange *x)
 {
 	struct worker *w = x->worker;
@@ -23,7 +35,7 @@ static bool deliver_dial(struct exchange *x)
 
 	if (addr_eq(x->client.addr, x->target.addr) ||
 	    addr_is_v4(x->client.addr) != addr_is_v4(x->target.addr))
-		memset(&options.source, 0, sizeof(options.source));
+		options.source = deliver_node_address(x);
 	if (sock_dial(x->target, &options, &fd) != ERR_OK)
 		return false;
 	sock_address_to(x->target, &to);

@@ -197,6 +197,8 @@ enum step http_upstream_ended(struct exchange *x, bool reset)
 // The exchange is whole: log it and go for the next request of the connection.
 enum step http_next(struct exchange *x)
 {
+	if (x->end_reason == END_NONE)
+		x->end_reason = END_CLOSED;
 	worker_log_exchange(x);
 	http_free(x);
 	x->sequence++;

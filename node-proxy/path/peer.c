@@ -65,6 +65,7 @@ void peer_on_open(struct peer *p, struct mux *m)
 	p->backoff_ms = 0;
 	p->dial_not_before_ns = 0;
 	timer_cancel(&p->worker->timers, &p->timer);
+	peer_wake_waiting(p);
 }
 
 void peer_on_end(struct peer *p, struct mux *m, bool was_open)

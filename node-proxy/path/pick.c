@@ -12,6 +12,8 @@ static bool pick_is_usable(const struct exchange *x, const struct ss_endpoint *e
 {
 	if (terminating ? !(e->serving && e->terminating) : !e->ready)
 		return false;
+	if (addr_is_v4(e->addr) != addr_is_v4(x->dialled.addr))
+		return false; // the client's address has to be the pod's family
 	return !x->service->internal_local || slice_eq(e->node, x->worker->config.node);
 }
 

@@ -155,11 +155,11 @@ static enum step linger_step(struct exchange *x)
 // The answer is queued whole and the connection ends: log, FIN, linger.
 enum step finish_after_reply(struct exchange *x)
 {
+	if (x->end_reason == END_NONE)
+		x->end_reason = END_CLOSED;
 	worker_log_exchange(x);
 	x->logged = true;
 	x->replied = true;
-	if (x->end_reason == END_NONE)
-		x->end_reason = END_CLOSED;
 	leg_close(&x->leg[UP], false, TUNNEL_REASON_NONE);
 	leg_write_fin(&x->leg[DOWN]);
 	exchange_set_timer(x, LINGER_MS);
