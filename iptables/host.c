@@ -137,7 +137,8 @@ static enum err look_for_traces(enum backend b, struct traces *out)
 	return err;
 }
 
-enum err host_choose_backend(const struct config *c, enum backend *out, struct reason *why)
+enum err host_choose_backend(const struct config *c, enum backend in_use, enum backend *out,
+			     struct reason *why)
 {
 	bool nft = process_exists("iptables-nft-restore");
 	bool legacy = process_exists("iptables-legacy-restore");
@@ -166,6 +167,7 @@ enum err host_choose_backend(const struct config *c, enum backend *out, struct r
 	       : in_legacy.kubelet    ? BACKEND_LEGACY
 	       : in_nft.kube_proxy    ? BACKEND_NFT
 	       : in_legacy.kube_proxy ? BACKEND_LEGACY
+	       : in_use		      ? in_use
 	       : nft		      ? BACKEND_NFT
 				      : BACKEND_LEGACY;
 	if ((*out == BACKEND_NFT && !nft) || (*out == BACKEND_LEGACY && !legacy))

@@ -6,10 +6,11 @@
 
 #define HOST_SAVE_BYTES_MAX (64u << 20) // kube-proxy with 10,000 Services writes some 20 MB of nat
 
-// iptables-wrappers' rule: the variant that holds kubelet's chains; else kube-proxy's; else nft.
-// ERR_UNSUPPORTED: the host has neither. Never makes a legacy table where there is none.
-enum err must_check host_choose_backend(const struct config *c, enum backend *out,
-					struct reason *why);
+// iptables-wrappers' rule: the variant that holds kubelet's chains; else kube-proxy's; else the one
+// that our rules are in already (in_use; auto: none); else nft. ERR_UNSUPPORTED: the host has neither.
+// Never makes a legacy table where there is none.
+enum err must_check host_choose_backend(const struct config *c, enum backend in_use,
+					enum backend *out, struct reason *why);
 
 // Is there a kernel that speaks this family at all?
 bool host_has_family(enum family f);

@@ -251,3 +251,45 @@ enum err routes_remove(int fd, const struct routing *r, enum family f, struct re
 				   family_name(f), strerror(errno));
 	return ERR_OK;
 }
+
+enum err routes_events_open(int *fd)
+{
+	static const uint32_t groups[] = {RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_ROUTE,
+					  RTNLGRP_IPV6_ROUTE, 0};
+
+	return netlink_open(NETLINK_ROUTE, groups, fd);
+}
+
+// Routes come and go with every pod; a rule, or a loss in our table, is rare.
+static bool event_matters(const struct nlmsghdr *m, const struct routing *r)
+{
+	if (m->nlmsg_type == RTM_NEWRULE || m->nlmsg_type == RTM_DELRULE)
+		return true;
+	struct slice a = netlink_attributes(m, sizeof(struct rtmsg));
+
+	return m->nlmsg_type == RTM_DELROUTE &&
+	       netlink_u32(netlink_find(a, RTA_TABLE)) == r->route_table;
+}
+
+#define DRAIN_READS_MAX 1024
+
+bool routes_events_drain(int fd, const struct routing *r)
+{
+	static _Alignas(struct nlmsghdr) uint8_t bytes[32768];
+	bool matters = false;
+
+	for (int i = 0; i < DRAIN_READS_MAX; i++) {
+		ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return matters || errno == ENOBUFS;
+		int left = (int)n;
+
+		for (const struct nlmsghdr *m = (void *)bytes; NLMSG_OK(m, left);
+		     m = NLMSG_NEXT(m, left))
+			matters = matters || event_matters(m, r);
+	}
+	return matters;
+}

@@ -21,3 +21,8 @@ enum err must_check routes_put(int fd, const struct routing *r, enum family f, s
 // Takes out exactly what routes_put makes; what is not there is no error.
 enum err must_check routes_remove(int fd, const struct routing *r, enum family f,
 				  struct reason *why);
+
+// A socket that becomes readable when rules or routes change. routes_events_drain reads what is there:
+// true where it may concern ours, or where the kernel had to leave out events.
+enum err must_check routes_events_open(int *fd);
+bool routes_events_drain(int fd, const struct routing *r);

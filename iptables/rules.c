@@ -38,7 +38,7 @@ enum err rules_open(const struct config *c, struct rules *out, struct reason *wh
 				   "%s/rules.state is unreadable (%s): remove the file "
 				   "if these rules are to be applied afresh",
 				   c->run_dir, err_name(err));
-	return host_choose_backend(c, &out->backend, why);
+	return host_choose_backend(c, out->state.backend, &out->backend, why);
 }
 
 void rules_close(struct rules *r)

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Wakes on nf_tables and routing events, on signals, and by the clock; looks, repairs, reports.
-// Legacy iptables has no events, so there the clock alone has to be quick; see watch.h.
+// Legacy iptables has no events: there a stamp of the tables is taken several times a second.
 #include "iptables/watch.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/log.h"
-#include "iptables/netlink.h"
+#include "iptables/legacy.h"
+#include "iptables/routes.h"
 
-#define LEGACY_POLL_MS_MAX 500
+#define STAMP_MS 200
 // Events come in flocks (a restore of 10,000 rules): look once, a moment after the first.
 #define SETTLE_MS 50
 // On a cluster where a look takes long, looking shall not take more than a twentieth of a core.
@@ -29,7 +27,8 @@ struct watch {
 	int signal_fd;
 	int nft_fd;
 	int route_fd;
-	bool in_place; // as last reported
+	bool in_place;	// as last reported
+	uint64_t stamp; // legacy_stamp as of the last look
 	uint64_t next_look_ns;
 };
 
@@ -49,11 +48,10 @@ static enum err open_signals(int *fd)
 
 static enum err watch_open(struct watch *w)
 {
-	static const uint32_t groups[] = {RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, 0};
 	enum err err = open_signals(&w->signal_fd);
 
 	if (err == ERR_OK)
-		err = netlink_open(NETLINK_ROUTE, groups, &w->route_fd);
+		err = routes_events_open(&w->route_fd);
 	if (err == ERR_OK && w->rules->nft_fd >= 0)
 		err = nft_events_open(&w->nft_fd);
 	return err;
@@ -73,10 +71,7 @@ static void watch_close(struct watch *w)
 // next one. What others did meanwhile is seen by the check behind it.
 static void discard_events(struct watch *w)
 {
-	uint8_t bytes[8192];
-
-	while (recv(w->route_fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
-		errno = 0;
+	(void)routes_events_drain(w->route_fd, &w->config->routing);
 	if (w->nft_fd >= 0)
 		(void)nft_events_drain(w->nft_fd);
 }
@@ -120,6 +115,10 @@ static void look(struct watch *w)
 	uint64_t started_ns = clock_monotonic_ns();
 	uint64_t wait_ns = w->config->poll_ms * NS_PER_MS;
 	struct reason why = {""};
+
+	// Taken before the check: what changes behind it shows in the next stamp.
+	if (w->rules->backend == BACKEND_LEGACY)
+		w->stamp = legacy_stamp();
 	enum err err = rules_check(w->rules, &why);
 
 	if (err == ERR_NOT_FOUND)
@@ -127,10 +126,11 @@ static void look(struct watch *w)
 	report(w, err, &why);
 	uint64_t now_ns = clock_monotonic_ns();
 
-	if (w->rules->backend == BACKEND_LEGACY && wait_ns > LEGACY_POLL_MS_MAX * NS_PER_MS)
-		wait_ns = LEGACY_POLL_MS_MAX * NS_PER_MS;
 	if (wait_ns < LOOK_SHARE * (now_ns - started_ns))
 		wait_ns = LOOK_SHARE * (now_ns - started_ns);
+	// Somebody is still at it: its events were read away with our own.
+	if (err == ERR_NOT_FOUND)
+		wait_ns = SETTLE_MS * NS_PER_MS;
 	w->next_look_ns = now_ns + wait_ns;
 }
 
@@ -181,6 +181,13 @@ static int until_next_look_ms(const struct watch *w)
 	return w->next_look_ns > now_ns ? (int)((w->next_look_ns - now_ns) / NS_PER_MS) + 1 : 0;
 }
 
+static int until_next_wake_ms(const struct watch *w)
+{
+	int wait_ms = until_next_look_ms(w);
+
+	return w->rules->backend == BACKEND_LEGACY && wait_ms > STAMP_MS ? STAMP_MS : wait_ms;
+}
+
 enum err watch_run(const char *config_path, struct config *c, struct rules *r, struct reason *why)
 {
 	struct watch w = {.config_path = config_path,
@@ -199,21 +206,20 @@ enum err watch_run(const char *config_path, struct config *c, struct rules *r, s
 		struct pollfd p[] = {{.fd = w.signal_fd, .events = POLLIN},
 				     {.fd = w.route_fd, .events = POLLIN},
 				     {.fd = w.nft_fd, .events = POLLIN}};
-		uint8_t bytes[8192];
 
 		if (until_next_look_ms(&w) == 0)
 			look(&w);
-		if (poll(p, 3, until_next_look_ms(&w)) < 0 && errno != EINTR) {
+		if (poll(p, 3, until_next_wake_ms(&w)) < 0 && errno != EINTR) {
 			err = err_because(ERR_IO, why, "poll: %s", strerror(errno));
 			goto out;
 		}
 		if (p[0].revents && !take_signals(&w))
 			break;
-		if (p[1].revents) {
-			(void)recv(w.route_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		if (p[1].revents && routes_events_drain(w.route_fd, &c->routing))
 			look_soon(&w);
-		}
 		if (p[2].revents && nft_events_drain(w.nft_fd))
+			look_soon(&w);
+		if (w.rules->backend == BACKEND_LEGACY && legacy_stamp() != w.stamp)
 			look_soon(&w);
 	}
 out:
