@@ -36,10 +36,13 @@ deps() {
 	deps_done=1
 }
 
-# meson_build DIR SETUP-OPTIONS...: configure once, then let ninja see what changed.
+programs=(node-proxy/node-proxy policy-sync/policy-sync iptables/portcullis-rules)
+
+# meson_build DIR TARGETS SETUP-OPTIONS...: configure once, then let ninja see what changed.
 meson_build() {
-	local dir=$1
-	shift
+	local dir=$1 targets
+	read -ra targets <<<"$2"
+	shift 2
 	export PKG_CONFIG_PATH
 	PKG_CONFIG_PATH=$(.ci/deps.sh prefix)/lib/pkgconfig
 	local key="$PKG_CONFIG_PATH $*"
@@ -51,7 +54,7 @@ meson_build() {
 		}
 		printf '%s' "$key" >"$dir/.key"
 	fi
-	ninja -C "$dir" --quiet >"$dir.log" 2>&1 || {
+	ninja -C "$dir" --quiet "${targets[@]}" >"$dir.log" 2>&1 || {
 		tail -n 40 "$dir.log" >&2
 		die "the build in $dir failed (whole log: $dir.log)"
 	}
@@ -67,21 +70,21 @@ link_programs() {
 build() {
 	deps
 	mkdir -p build
-	meson_build build/release -Dbuildtype=release -Db_lto=true -Ddebug=true
+	meson_build build/release "${programs[*]}" -Dbuildtype=release -Db_lto=true -Ddebug=true
 	link_programs build/release build/bin
 }
 
 build_asan() {
 	deps
 	mkdir -p build
-	meson_build build/asan -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+	meson_build build/asan all -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 	link_programs build/asan build/asan/bin
 }
 
 build_fuzz() {
 	deps
 	mkdir -p build
-	CC=clang meson_build build/fuzz -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
+	CC=clang meson_build build/fuzz all -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
 }
 
 verb=${1:-help}
