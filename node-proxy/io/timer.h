@@ -12,10 +12,11 @@ struct timer {
 };
 
 #define TIMER_LEVELS 4
-#define TIMER_SLOTS 256
+#define TIMER_SLOTS  256
 
 struct timer_wheel {
-	struct timer slots[TIMER_LEVELS][TIMER_SLOTS]; // list heads
+	struct timer slots[TIMER_LEVELS][TIMER_SLOTS];	   // list heads
+	uint64_t occupied[TIMER_LEVELS][TIMER_SLOTS / 64]; // bit: the slot's list is not empty
 	uint64_t now_ms;
 	uint32_t count;
 };
@@ -28,5 +29,6 @@ bool timer_is_set(const struct timer *t);
 // Fires all that are due; a handler may set and cancel any timer, its own too.
 typedef void (*timer_handler)(void *context, struct timer *t);
 void timer_advance(struct timer_wheel *w, uint64_t now_ns, timer_handler handler, void *context);
-// When to wake at the latest (a lower bound of the next expiry); UINT64_MAX: no timer is set.
+// When to wake at the latest: the next expiry, or where it is more than 256 ms away, the moment at
+// which timer_advance has to look closer. UINT64_MAX: no timer is set.
 uint64_t timer_next_ns(const struct timer_wheel *w);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Digests, comparison, and JWS signatures: the RFCs' own examples, every algorithm, what must be
 // refused, and tampering with each byte of message, signature and key.
+#include <stdio.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
