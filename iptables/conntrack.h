@@ -2,7 +2,7 @@
 // Connection tracking's memory of what was captured.
 #pragma once
 
-#include "iptables/config.h"
+#include "iptables/rules_config.h"
 
 // Forgets every tracked connection that bears our connmark: entries of segments that went to the
 // proxy. Left behind, they would swallow a direct connection that reuses their ports after removal.

@@ -137,7 +137,7 @@ static enum err look_for_traces(enum backend b, struct traces *out)
 	return err;
 }
 
-enum err host_choose_backend(const struct config *c, enum backend in_use, enum backend *out,
+enum err host_choose_backend(const struct rules_config *c, enum backend in_use, enum backend *out,
 			     struct reason *why)
 {
 	bool nft = process_exists("iptables-nft-restore");

@@ -9,7 +9,7 @@
 // iptables-wrappers' rule: the variant that holds kubelet's chains; else kube-proxy's; else the one
 // that our rules are in already (in_use; auto: none); else nft. ERR_UNSUPPORTED: the host has neither.
 // Never makes a legacy table where there is none.
-enum err must_check host_choose_backend(const struct config *c, enum backend in_use,
+enum err must_check host_choose_backend(const struct rules_config *c, enum backend in_use,
 					enum backend *out, struct reason *why);
 
 // Is there a kernel that speaks this family at all?

@@ -30,7 +30,7 @@ struct call {
 	const char *config_path;
 	bool dry_run;
 	bool force;
-	struct config config;
+	struct rules_config config;
 	struct rules rules;
 	struct preflight preflight;
 };
@@ -225,7 +225,7 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
-	if (config_load(call.config_path, &call.config, &why) != ERR_OK) {
+	if (rules_config_load(call.config_path, &call.config, &why) != ERR_OK) {
 		fprintf(stderr, "portcullis-rules: %s\n", why.text);
 		return EXIT_USAGE;
 	}

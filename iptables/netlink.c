@@ -166,6 +166,20 @@ static enum err take_message(const struct nlmsghdr *m, const struct netlink_requ
 	return ERR_AGAIN;
 }
 
+const struct nlmsghdr *netlink_next(struct slice *rest)
+{
+	const struct nlmsghdr *m = (const void *)rest->ptr;
+
+	if (rest->len < sizeof(*m) || m->nlmsg_len < sizeof(*m) || m->nlmsg_len > rest->len)
+		return NULL;
+	size_t step = NLMSG_ALIGN((size_t)m->nlmsg_len);
+
+	if (step > rest->len)
+		step = rest->len;
+	*rest = slice_make(rest->ptr + step, rest->len - step);
+	return m;
+}
+
 enum err netlink_talk(int fd, struct netlink_request *r, netlink_on_message *on_message,
 		      void *context)
 {
@@ -182,10 +196,9 @@ enum err netlink_talk(int fd, struct netlink_request *r, netlink_on_message *on_
 			continue;
 		if (n < 0)
 			return ERR_IO;
-		int left = (int)n;
+		struct slice rest = slice_make(bytes, (size_t)n);
 
-		for (const struct nlmsghdr *m = (void *)bytes; NLMSG_OK(m, left);
-		     m = NLMSG_NEXT(m, left)) {
+		for (const struct nlmsghdr *m; (m = netlink_next(&rest));) {
 			enum err err = take_message(m, r, on_message, context);
 
 			if (err != ERR_AGAIN)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Netlink messages: building, sending, reading answers and dumps. One request at a time on a socket;
-// knows nothing of what the messages mean. Callers: routes.c, nftables.c, conntrack.c, links.c.
+// knows nothing of what the messages mean. Callers: routes.c, nftables.c, conntrack.c, host_links.c.
 #pragma once
 
 #include <linux/netlink.h>
@@ -42,6 +42,10 @@ typedef void netlink_on_message(const struct nlmsghdr *m, void *context);
 // ERR_UNSUPPORTED, ERR_DENIED, or ERR_IO, with errno; no answer within 10 s is ERR_IO.
 enum err must_check netlink_talk(int fd, struct netlink_request *r, netlink_on_message *on_message,
 				 void *context);
+
+// Takes the next whole message off what was received; NULL at the end. rest must be aligned as
+// struct nlmsghdr.
+const struct nlmsghdr *netlink_next(struct slice *rest);
 
 // Iterates attributes: start with *at = first; false at the end or where they are malformed.
 bool netlink_attribute(struct slice *rest, uint16_t *type, struct slice *value);

@@ -436,10 +436,9 @@ bool nft_events_drain(int fd)
 			continue;
 		if (n < 0)
 			return matters || errno == ENOBUFS; // events were lost: look for yourself
-		int left = (int)n;
+		struct slice rest = slice_make(bytes, (size_t)n);
 
-		for (const struct nlmsghdr *m = (void *)bytes; NLMSG_OK(m, left);
-		     m = NLMSG_NEXT(m, left))
+		for (const struct nlmsghdr *m; (m = netlink_next(&rest));)
 			matters = matters || event_matters(m);
 	}
 	return matters;

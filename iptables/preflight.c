@@ -45,12 +45,12 @@ int64_t preflight_sysctl(const char *path, int64_t fallback)
 	return strtoll((char *)bytes, NULL, 10);
 }
 
-enum err preflight_run(const struct config *c, struct rules *r, struct preflight *out)
+enum err preflight_run(const struct rules_config *c, struct rules *r, struct preflight *out)
 {
 	out->config = c;
 	out->rules = r;
 	out->count = out->errors = 0;
-	enum err err = links_load(r->route_fd, c, &out->links);
+	enum err err = host_links_load(r->route_fd, c, &out->links);
 
 	if (err != ERR_OK)
 		return err;

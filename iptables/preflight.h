@@ -4,7 +4,7 @@
 // not, and a person should look; info: worth knowing.
 #pragma once
 
-#include "iptables/links.h"
+#include "iptables/host_links.h"
 #include "iptables/rules.h"
 
 #define FINDINGS_MAX	  64
@@ -19,7 +19,7 @@ struct finding {
 };
 
 struct preflight {
-	const struct config *config;
+	const struct rules_config *config;
 	struct rules *rules; // opened; what it found out about backend and sockets
 	struct links links;
 	struct finding findings[FINDINGS_MAX];
@@ -35,7 +35,8 @@ void preflight_add(struct preflight *p, enum severity severity, const char *id, 
 int64_t preflight_sysctl(const char *path, int64_t fallback);
 
 // All checks. ERR_IO: the host could not be read.
-enum err must_check preflight_run(const struct config *c, struct rules *r, struct preflight *out);
+enum err must_check preflight_run(const struct rules_config *c, struct rules *r,
+				  struct preflight *out);
 
 // The groups, in files of their own.
 void preflight_host(struct preflight *p); // preflight_host.c: kernel, io_uring, interfaces, routes

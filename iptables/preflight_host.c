@@ -94,10 +94,10 @@ static void check_links(struct preflight *p)
 		bool found = false;
 
 		for (uint32_t j = 0; !found && j < p->links.count; j++) {
-			struct config one = {.uplink_count = 1};
+			struct rules_config one = {.uplink_count = 1};
 
 			memcpy(one.uplinks[0], p->config->uplinks[i], IFNAMSIZ);
-			found = links_is_uplink(&one, p->links.items[j].name);
+			found = host_links_is_uplink(&one, p->links.items[j].name);
 		}
 		if (!found)
 			preflight_add(
@@ -143,7 +143,7 @@ static void check_route(const struct link_route *r, void *context)
 {
 	struct route_check *k = context;
 	struct preflight *p = k->preflight;
-	const struct link *l = links_find(&p->links, r->index);
+	const struct link *l = host_links_find(&p->links, r->index);
 	uint8_t whole = addr_is_v4(r->network.addr) ? 96 : 0;
 	char text[ADDR_TEXT_MAX + 4];
 
@@ -176,7 +176,8 @@ static void check_routes(struct preflight *p)
 
 		if (!host_has_family((enum family)f))
 			continue;
-		if (links_each_route(p->rules->route_fd, (enum family)f, check_route, &k) != ERR_OK)
+		if (host_links_each_route(p->rules->route_fd, (enum family)f, check_route, &k) !=
+		    ERR_OK)
 			preflight_add(p, SEVERITY_WARNING, "routes",
 				      "the %s routes cannot be read.", family_name((enum family)f));
 		if (routes_check(p->rules->route_fd, &p->config->routing, (enum family)f, &why) ==

@@ -126,7 +126,7 @@ static const struct {
 
 static bool cni_file_mentions(const char *dir, const char *name, const char *what)
 {
-	char path[2 * CONFIG_PATH_MAX + 256];
+	char path[2 * RULES_CONFIG_PATH_MAX + 256];
 	struct buf text;
 	bool found = false;
 
@@ -244,8 +244,8 @@ static void check_marks(struct preflight *p, const struct tables_text *mine)
 	for (int f = 0; f < FAMILY_COUNT; f++) {
 		uint32_t masks = masks_in(buf_slice(&mine->text[f])), rule_masks = 0;
 
-		if (links_rule_masks(p->rules->route_fd, (enum family)f, p->config, &rule_masks) ==
-		    ERR_OK)
+		if (host_links_rule_masks(p->rules->route_fd, (enum family)f, p->config,
+					  &rule_masks) == ERR_OK)
 			masks |= rule_masks;
 		if (masks & r->mark_mask)
 			preflight_add(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// struct config to rule set; see render.h and README.md. The order of the rules is the design: it
+// struct rules_config to rule set; see render.h and README.md. The order of the rules is the design: it
 // was tried beside kube-proxy in both of its modes, with SYN cookies, with connections that were open
 // before, and with the proxy killed (tests/netns/rules_*.sh say so scenario by scenario).
 #include "iptables/render.h"
@@ -27,7 +27,7 @@ static void add_jump(struct render_jump *out, uint32_t *count, const char *hook,
 	(*count)++;
 }
 
-uint32_t render_jumps(const struct config *c, enum table t,
+uint32_t render_jumps(const struct rules_config *c, enum table t,
 		      struct render_jump out[RENDER_JUMPS_MAX])
 {
 	char ours[64];
@@ -72,7 +72,7 @@ static void put_ports(struct buf *b, struct port_range r)
 		buf_printf(b, "%u:%u", r.min, r.max);
 }
 
-static void put_node_ports(struct buf *b, const struct config *c, const char *chain,
+static void put_node_ports(struct buf *b, const struct rules_config *c, const char *chain,
 			   const char *target)
 {
 	buf_printf(b, "-A " RENDER_CHAIN_PREFIX "%s -p tcp -m multiport --dports ", chain);
@@ -90,21 +90,22 @@ static void put_networks(struct buf *b, const struct network_list *list, enum fa
 	char text[ADDR_TEXT_MAX + 4];
 
 	for (uint32_t i = 0; i < list->count; i++) {
-		if (config_family_of(list->items[i]) == f)
+		if (rules_config_family_of(list->items[i]) == f)
 			buf_printf(b, "-A " RENDER_CHAIN_PREFIX "%s -d %s %s\n", chain,
 				   cidr_format(list->items[i], text), target);
 	}
 }
 
 // What the operator keeps out comes first and wins over everything.
-static void put_excludes(struct buf *b, const struct config *c, enum family f, const char *chain)
+static void put_excludes(struct buf *b, const struct rules_config *c, enum family f,
+			 const char *chain)
 {
 	char text[ADDR_TEXT_MAX + 4];
 
 	for (uint32_t i = 0; i < c->exclude_count; i++) {
 		const struct exclude *e = &c->excludes[i];
 
-		if (e->node || config_family_of(e->network) != f)
+		if (e->node || rules_config_family_of(e->network) != f)
 			continue;
 		buf_printf(b, "-A " RENDER_CHAIN_PREFIX "%s -d %s", chain,
 			   cidr_format(e->network, text));
@@ -117,7 +118,7 @@ static void put_excludes(struct buf *b, const struct config *c, enum family f, c
 }
 
 // A health check's NodePort is the node's own business; a pod that listens on that number is not.
-static void put_node_excludes(struct buf *b, const struct config *c, const char *chain)
+static void put_node_excludes(struct buf *b, const struct rules_config *c, const char *chain)
 {
 	for (uint32_t i = 0; i < c->exclude_count; i++) {
 		if (!c->excludes[i].node)
@@ -134,7 +135,8 @@ static void put_node_excludes(struct buf *b, const struct config *c, const char 
 // Pods and Services are captured by address range, never by a list of known pods: a pod that was
 // born this second is captured because nobody had to learn of it. A range may hold the node's own
 // addresses (AWS), so what is local to the node is sorted out before.
-static void put_scope(struct buf *b, const struct config *c, enum family f, const char *target)
+static void put_scope(struct buf *b, const struct rules_config *c, enum family f,
+		      const char *target)
 {
 	char rest[160];
 
@@ -159,7 +161,7 @@ static void put_scope(struct buf *b, const struct config *c, enum family f, cons
 
 // Runs before connection tracking. Untracked packets are invisible to every DNAT and masquerade that
 // follows, whoever wrote it and in whichever framework; kube-proxy's nftables mode heeds nothing else.
-static void put_raw(struct buf *b, const struct config *c, enum family f)
+static void put_raw(struct buf *b, const struct rules_config *c, enum family f)
 {
 	char mark[64];
 
@@ -180,7 +182,7 @@ static void put_raw(struct buf *b, const struct config *c, enum family f)
 // the one place that knows the route ("a local pod is a non-uplink interface with a route to it"),
 // so a pod outside capture_cidrs, a host port's DNAT or a forgotten load balancer address ends here
 // instead of reaching the pod unpoliced.
-static void put_backstop(struct buf *b, const struct config *c, enum family f)
+static void put_backstop(struct buf *b, const struct rules_config *c, enum family f)
 {
 	char rest[192], text[ADDR_TEXT_MAX + 4];
 
@@ -198,7 +200,7 @@ static void put_backstop(struct buf *b, const struct config *c, enum family f)
 	for (uint32_t i = 0; i < c->exclude_count; i++) {
 		const struct exclude *e = &c->excludes[i];
 
-		if (e->node || config_family_of(e->network) != f)
+		if (e->node || rules_config_family_of(e->network) != f)
 			continue;
 		buf_printf(b, "-A " RENDER_CHAIN_PREFIX "FORWARD -m conntrack --ctorigdst %s",
 			   cidr_format(e->network, text));
@@ -211,7 +213,7 @@ static void put_backstop(struct buf *b, const struct config *c, enum family f)
 	put_rule(b, "FORWARD", "-j DROP");
 }
 
-static void put_mangle(struct buf *b, const struct config *c, enum family f)
+static void put_mangle(struct buf *b, const struct rules_config *c, enum family f)
 {
 	const char *loopback = f == FAMILY_V6 ? "::1" : "127.0.0.1";
 	char rest[192];
@@ -257,7 +259,7 @@ static const char *const chains[TABLE_COUNT][8] = {
 	[TABLE_FILTER] = {"INPUT", "OUTPUT"},
 };
 
-void render_table(const struct config *c, enum family f, enum table t, struct slice old_jumps,
+void render_table(const struct rules_config *c, enum family f, enum table t, struct slice old_jumps,
 		  struct buf *out)
 {
 	struct render_jump jumps[RENDER_JUMPS_MAX];
@@ -292,7 +294,7 @@ void render_table(const struct config *c, enum family f, enum table t, struct sl
 	buf_put_str(out, "COMMIT\n");
 }
 
-void render_routing(const struct config *c, enum family f, struct buf *out)
+void render_routing(const struct rules_config *c, enum family f, struct buf *out)
 {
 	const char *ip = f == FAMILY_V6 ? "ip -6" : "ip -4";
 	const char *daddr = f == FAMILY_V6 ? "ip6 daddr" : "ip daddr";

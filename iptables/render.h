@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/buf.h"
-#include "iptables/config.h"
+#include "iptables/rules_config.h"
 
 // In the order in which they are put in; they are taken away in the opposite order (see rules.c).
 enum table { TABLE_FILTER = 0, TABLE_NAT, TABLE_MANGLE, TABLE_RAW, TABLE_COUNT };
@@ -22,13 +22,13 @@ struct render_jump {
 };
 
 // The jumps that table t must have, each as the first rule of its hook chain. Returns their number.
-uint32_t render_jumps(const struct config *c, enum table t,
+uint32_t render_jumps(const struct rules_config *c, enum table t,
 		      struct render_jump out[RENDER_JUMPS_MAX]);
 
 // One transaction for `iptables-restore --noflush`: old_jumps (lines "-D …", may be empty) are
 // deleted, our chains are filled anew, and one jump stands at the top of each hook chain.
-void render_table(const struct config *c, enum family f, enum table t, struct slice old_jumps,
+void render_table(const struct rules_config *c, enum family f, enum table t, struct slice old_jumps,
 		  struct buf *out);
 
 // The same as a person would type it, with the routing part: what `--dry-run` and `render` print.
-void render_routing(const struct config *c, enum family f, struct buf *out);
+void render_routing(const struct rules_config *c, enum family f, struct buf *out);

@@ -285,10 +285,9 @@ bool routes_events_drain(int fd, const struct routing *r)
 			continue;
 		if (n < 0)
 			return matters || errno == ENOBUFS;
-		int left = (int)n;
+		struct slice rest = slice_make(bytes, (size_t)n);
 
-		for (const struct nlmsghdr *m = (void *)bytes; NLMSG_OK(m, left);
-		     m = NLMSG_NEXT(m, left))
+		for (const struct nlmsghdr *m; (m = netlink_next(&rest));)
 			matters = matters || event_matters(m, r);
 	}
 	return matters;

@@ -10,7 +10,7 @@
 // which wg-quick sets and which otherwise breaks every captured flow, does no harm.
 #pragma once
 
-#include "iptables/config.h"
+#include "iptables/rules_config.h"
 
 // fd: a NETLINK_ROUTE socket. Is all of it there? ERR_NOT_FOUND with what is missing; ERR_EXISTS:
 // somebody else's rule or route stands where ours belongs.

@@ -20,7 +20,7 @@
 
 #define RESTORE_TRIES_MAX 4 // somebody else edited between our look and our transaction
 
-enum err rules_open(const struct config *c, struct rules *out, struct reason *why)
+enum err rules_open(const struct rules_config *c, struct rules *out, struct reason *why)
 {
 	enum err err;
 
@@ -76,7 +76,8 @@ static enum err load_table(enum backend b, enum family f, enum table t, struct b
 					   family_name(f), table_name(t), RENDER_CHAIN_PREFIX);
 }
 
-static enum err render_digest(const struct config *c, enum family f, enum table t, uint64_t *out)
+static enum err render_digest(const struct rules_config *c, enum family f, enum table t,
+			      uint64_t *out)
 {
 	struct buf text;
 
@@ -401,7 +402,7 @@ enum err rules_remove(struct rules *r, struct reason *why)
 	return state_forget(r->config->run_dir);
 }
 
-void rules_render(const struct config *c, enum backend b, struct buf *out)
+void rules_render(const struct rules_config *c, enum backend b, struct buf *out)
 {
 	for (int f = 0; f < FAMILY_COUNT; f++) {
 		buf_printf(out, "# %s: routing and binding\n", family_name((enum family)f));

@@ -7,15 +7,15 @@
 #include "iptables/state.h"
 
 struct rules {
-	const struct config *config; // borrowed, outlives this
-	enum backend backend;	     // the host's, chosen at rules_open
+	const struct rules_config *config; // borrowed, outlives this
+	enum backend backend;		   // the host's, chosen at rules_open
 	struct state state;
 	int route_fd;
 	int nft_fd; // -1: the kernel has no nf_tables
 };
 
 // Loads what is remembered and chooses the backend; changes nothing.
-enum err must_check rules_open(const struct config *c, struct rules *out, struct reason *why);
+enum err must_check rules_open(const struct rules_config *c, struct rules *out, struct reason *why);
 void rules_close(struct rules *r);
 
 // ERR_OK: all in place, jumps first. ERR_NOT_FOUND: something is not, and why says what.
@@ -32,4 +32,4 @@ enum err must_check rules_ensure(struct rules *r, uint32_t *changed, struct reas
 enum err must_check rules_remove(struct rules *r, struct reason *why);
 
 // The whole set as text: what `render` and `--dry-run` print.
-void rules_render(const struct config *c, enum backend b, struct buf *out);
+void rules_render(const struct rules_config *c, enum backend b, struct buf *out);

@@ -118,7 +118,7 @@ static uint32_t count_in(const struct saved_table *s, const char *hook,
 	return count;
 }
 
-enum err saved_check_jumps(const struct saved_table *s, const struct config *c, enum table t,
+enum err saved_check_jumps(const struct saved_table *s, const struct rules_config *c, enum table t,
 			   struct reason *why)
 {
 	struct render_jump wanted[RENDER_JUMPS_MAX];

@@ -28,7 +28,7 @@ enum err must_check saved_parse(struct slice text, enum table t, struct saved_ta
 
 // Does every jump that c wants stand first in its hook chain, once, and no other anywhere? The
 // sentence in why says what is wrong. ERR_NOT_FOUND otherwise.
-enum err must_check saved_check_jumps(const struct saved_table *s, const struct config *c,
+enum err must_check saved_check_jumps(const struct saved_table *s, const struct rules_config *c,
 				      enum table t, struct reason *why);
 
 // "-D …" lines for all jumps into our chains: the first part of both a new rule set and a removal.

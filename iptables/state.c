@@ -16,7 +16,7 @@
 
 #define STATE_VERSION	1
 #define STATE_BYTES_MAX 8192
-#define STATE_PATH_MAX	(CONFIG_PATH_MAX + 32)
+#define STATE_PATH_MAX	(RULES_CONFIG_PATH_MAX + 32)
 
 static void path_of(const char *run_dir, const char *name, char out[STATE_PATH_MAX])
 {

@@ -22,7 +22,7 @@
 
 struct watch {
 	const char *config_path;
-	struct config *config;
+	struct rules_config *config;
 	struct rules *rules;
 	int signal_fd;
 	int nft_fd;
@@ -136,10 +136,10 @@ static void look(struct watch *w)
 
 static void reload(struct watch *w)
 {
-	static struct config fresh;
+	static struct rules_config fresh;
 	struct reason why = {""};
 
-	if (config_load(w->config_path, &fresh, &why) != ERR_OK) {
+	if (rules_config_load(w->config_path, &fresh, &why) != ERR_OK) {
 		log_event(LOG_ERROR, "config_refused", LOG_S("reason", why.text));
 		return;
 	}
@@ -188,7 +188,8 @@ static int until_next_wake_ms(const struct watch *w)
 	return w->rules->backend == BACKEND_LEGACY && wait_ms > STAMP_MS ? STAMP_MS : wait_ms;
 }
 
-enum err watch_run(const char *config_path, struct config *c, struct rules *r, struct reason *why)
+enum err watch_run(const char *config_path, struct rules_config *c, struct rules *r,
+		   struct reason *why)
 {
 	struct watch w = {.config_path = config_path,
 			  .config = c,

@@ -6,5 +6,5 @@
 
 // Returns ERR_OK on SIGTERM or SIGINT; the rules stay. SIGHUP reads config_path again (a mistake in
 // it is logged, the former configuration stays).
-enum err must_check watch_run(const char *config_path, struct config *c, struct rules *r,
+enum err must_check watch_run(const char *config_path, struct rules_config *c, struct rules *r,
 			      struct reason *why);

@@ -9,12 +9,12 @@
 #include <stdint.h>
 #include "common/addr.h"
 
-#define CONFIG_FILE_BYTES_MAX 65536
-#define CONFIG_UPLINKS_MAX    16
-#define CONFIG_NETWORKS_MAX   64
-#define CONFIG_EXCLUDES_MAX   256
-#define CONFIG_PORTS_MAX      7 // ranges; iptables' multiport has 15 slots and a range takes two
-#define CONFIG_PATH_MAX	      108
+#define RULES_CONFIG_FILE_BYTES_MAX 65536
+#define RULES_CONFIG_UPLINKS_MAX    16
+#define RULES_CONFIG_NETWORKS_MAX   64
+#define RULES_CONFIG_EXCLUDES_MAX   256
+#define RULES_CONFIG_PORTS_MAX	    7 // ranges; iptables' multiport has 15 slots and a range takes two
+#define RULES_CONFIG_PATH_MAX	    108
 
 enum family { FAMILY_V4 = 0, FAMILY_V6, FAMILY_COUNT };
 
@@ -32,7 +32,7 @@ struct port_range {
 };
 
 struct network_list {
-	struct cidr items[CONFIG_NETWORKS_MAX];
+	struct cidr items[RULES_CONFIG_NETWORKS_MAX];
 	uint32_t count;
 };
 
@@ -50,31 +50,33 @@ struct routing {
 	uint32_t rule_pref;   // of the first of three policy rules
 };
 
-struct config {
+struct rules_config {
 	uint16_t capture_port; // TPROXY's target on loopback
 	uint16_t tunnel_port;  // never captured where the node itself is the destination
 	struct routing routing;
 	uint32_t poll_ms; // between two verifications when nothing happened
 	enum backend backend;
 	bool backstop; // drop what would be forwarded to a pod past the capture
-	char uplinks[CONFIG_UPLINKS_MAX][IFNAMSIZ];
+	char uplinks[RULES_CONFIG_UPLINKS_MAX][IFNAMSIZ];
 	uint32_t uplink_count;
 	struct network_list capture;  // pods and Services of the cluster
 	struct network_list nodes;    // addresses of nodes, where pods dial their NodePorts
 	struct network_list external; // load balancer and external addresses, also where local
-	struct exclude excludes[CONFIG_EXCLUDES_MAX];
+	struct exclude excludes[RULES_CONFIG_EXCLUDES_MAX];
 	uint32_t exclude_count;
-	struct port_range node_ports[CONFIG_PORTS_MAX];
+	struct port_range node_ports[RULES_CONFIG_PORTS_MAX];
 	uint32_t node_port_count;
-	char run_dir[CONFIG_PATH_MAX];
-	char cni_dir[CONFIG_PATH_MAX]; // where preflight looks for other meshes' plugins
+	char run_dir[RULES_CONFIG_PATH_MAX];
+	char cni_dir[RULES_CONFIG_PATH_MAX]; // where preflight looks for other meshes' plugins
 };
 
 #define RULE_PREFS 3 // rule_pref, + 1, + 2
 
 // ERR_CONFIG with the line and what is wrong with it in why.
-enum err must_check config_parse(struct slice text, struct config *out, struct reason *why);
-// As config_parse; ERR_IO where the file cannot be read.
-enum err must_check config_load(const char *path, struct config *out, struct reason *why);
+enum err must_check rules_config_parse(struct slice text, struct rules_config *out,
+				       struct reason *why);
+// As rules_config_parse; ERR_IO where the file cannot be read.
+enum err must_check rules_config_load(const char *path, struct rules_config *out,
+				      struct reason *why);
 
-enum family config_family_of(struct cidr c);
+enum family rules_config_family_of(struct cidr c);

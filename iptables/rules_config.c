@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// `key = value` lines to struct config; see config.h. Strict: an unknown key, a number out of range
+// `key = value` lines to struct rules_config; see config.h. Strict: an unknown key, a number out of range
 // or host bits in a network are refused, because a rule set that means something else than its
 // author thought is worse than none.
-#include "iptables/config.h"
+#include "iptables/rules_config.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -27,7 +27,7 @@ const char *backend_name(enum backend b)
 	return names[b];
 }
 
-enum family config_family_of(struct cidr c)
+enum family rules_config_family_of(struct cidr c)
 {
 	return addr_is_v4(c.addr) ? FAMILY_V4 : FAMILY_V6;
 }
@@ -110,7 +110,8 @@ static enum err parse_exclude(char *text, struct exclude *out, struct reason *wh
 	return parse_network(address, &out->network, why);
 }
 
-static enum err set_number16(struct config *c, size_t offset, const char *text, struct reason *why)
+static enum err set_number16(struct rules_config *c, size_t offset, const char *text,
+			     struct reason *why)
 {
 	uint64_t v;
 	enum err err = parse_number(text, 1, UINT16_MAX, &v, why);
@@ -120,7 +121,8 @@ static enum err set_number16(struct config *c, size_t offset, const char *text, 
 	return err;
 }
 
-static enum err set_number32(struct config *c, size_t offset, const char *text, struct reason *why)
+static enum err set_number32(struct rules_config *c, size_t offset, const char *text,
+			     struct reason *why)
 {
 	uint64_t v;
 	enum err err = parse_number(text, 1, UINT32_MAX, &v, why);
@@ -130,16 +132,18 @@ static enum err set_number32(struct config *c, size_t offset, const char *text, 
 	return err;
 }
 
-static enum err set_path(struct config *c, size_t offset, const char *text, struct reason *why)
+static enum err set_path(struct rules_config *c, size_t offset, const char *text,
+			 struct reason *why)
 {
-	if (*text != '/' || strlen(text) >= CONFIG_PATH_MAX)
+	if (*text != '/' || strlen(text) >= RULES_CONFIG_PATH_MAX)
 		return err_because(ERR_CONFIG, why, "%s is no absolute path of up to %d bytes",
-				   text, CONFIG_PATH_MAX - 1);
+				   text, RULES_CONFIG_PATH_MAX - 1);
 	strcpy((char *)c + offset, text);
 	return ERR_OK;
 }
 
-static enum err set_backend(struct config *c, size_t offset, const char *text, struct reason *why)
+static enum err set_backend(struct rules_config *c, size_t offset, const char *text,
+			    struct reason *why)
 {
 	(void)offset;
 	for (int b = BACKEND_AUTO; b <= BACKEND_LEGACY; b++) {
@@ -151,7 +155,8 @@ static enum err set_backend(struct config *c, size_t offset, const char *text, s
 	return err_because(ERR_CONFIG, why, "%s is none of auto, nft, legacy", text);
 }
 
-static enum err set_switch(struct config *c, size_t offset, const char *text, struct reason *why)
+static enum err set_switch(struct rules_config *c, size_t offset, const char *text,
+			   struct reason *why)
 {
 	bool on = strcmp(text, "on") == 0;
 
@@ -161,12 +166,13 @@ static enum err set_switch(struct config *c, size_t offset, const char *text, st
 	return ERR_OK;
 }
 
-static enum err add_network(struct config *c, size_t offset, char *text, struct reason *why)
+static enum err add_network(struct rules_config *c, size_t offset, char *text, struct reason *why)
 {
 	struct network_list *list = (struct network_list *)((char *)c + offset);
 
-	if (list->count == CONFIG_NETWORKS_MAX)
-		return err_because(ERR_CONFIG, why, "more than %d networks", CONFIG_NETWORKS_MAX);
+	if (list->count == RULES_CONFIG_NETWORKS_MAX)
+		return err_because(ERR_CONFIG, why, "more than %d networks",
+				   RULES_CONFIG_NETWORKS_MAX);
 	enum err err = parse_network(text, &list->items[list->count], why);
 
 	if (err == ERR_OK)
@@ -174,11 +180,12 @@ static enum err add_network(struct config *c, size_t offset, char *text, struct 
 	return err;
 }
 
-static enum err add_exclude(struct config *c, size_t offset, char *text, struct reason *why)
+static enum err add_exclude(struct rules_config *c, size_t offset, char *text, struct reason *why)
 {
 	(void)offset;
-	if (c->exclude_count == CONFIG_EXCLUDES_MAX)
-		return err_because(ERR_CONFIG, why, "more than %d excludes", CONFIG_EXCLUDES_MAX);
+	if (c->exclude_count == RULES_CONFIG_EXCLUDES_MAX)
+		return err_because(ERR_CONFIG, why, "more than %d excludes",
+				   RULES_CONFIG_EXCLUDES_MAX);
 	enum err err = parse_exclude(text, &c->excludes[c->exclude_count], why);
 
 	if (err == ERR_OK)
@@ -198,24 +205,26 @@ static bool interface_is_named_well(const char *text)
 	       (text[len] == 0 || (text[len] == '+' && text[len + 1] == 0));
 }
 
-static enum err add_uplink(struct config *c, size_t offset, char *text, struct reason *why)
+static enum err add_uplink(struct rules_config *c, size_t offset, char *text, struct reason *why)
 {
 	(void)offset;
 	if (!interface_is_named_well(text))
 		return err_because(ERR_CONFIG, why, "%s is no interface name (eth0, or eth+)",
 				   text);
-	if (c->uplink_count == CONFIG_UPLINKS_MAX)
-		return err_because(ERR_CONFIG, why, "more than %d uplinks", CONFIG_UPLINKS_MAX);
+	if (c->uplink_count == RULES_CONFIG_UPLINKS_MAX)
+		return err_because(ERR_CONFIG, why, "more than %d uplinks",
+				   RULES_CONFIG_UPLINKS_MAX);
 	strcpy(c->uplinks[c->uplink_count++], text);
 	return ERR_OK;
 }
 
-static enum err add_node_ports(struct config *c, size_t offset, char *text, struct reason *why)
+static enum err add_node_ports(struct rules_config *c, size_t offset, char *text,
+			       struct reason *why)
 {
 	(void)offset;
-	if (c->node_port_count == CONFIG_PORTS_MAX)
+	if (c->node_port_count == RULES_CONFIG_PORTS_MAX)
 		return err_because(ERR_CONFIG, why, "more than %d ranges of ports",
-				   CONFIG_PORTS_MAX);
+				   RULES_CONFIG_PORTS_MAX);
 	enum err err = parse_ports(text, &c->node_ports[c->node_port_count], why);
 
 	if (err == ERR_OK)
@@ -226,17 +235,18 @@ static enum err add_node_ports(struct config *c, size_t offset, char *text, stru
 struct key {
 	const char *name;
 	size_t offset;
-	enum err (*set)(struct config *c, size_t offset, const char *text, struct reason *why);
-	enum err (*add)(struct config *c, size_t offset, char *text, struct reason *why);
+	enum err (*set)(struct rules_config *c, size_t offset, const char *text,
+			struct reason *why);
+	enum err (*add)(struct rules_config *c, size_t offset, char *text, struct reason *why);
 };
 
 #define SET(name, field, set)                                                                      \
 	{                                                                                          \
-#name, offsetof(struct config, field), set, NULL                                   \
+#name, offsetof(struct rules_config, field), set, NULL                             \
 	}
 #define ADD(name, field, add)                                                                      \
 	{                                                                                          \
-#name, offsetof(struct config, field), NULL, add                                   \
+#name, offsetof(struct rules_config, field), NULL, add                             \
 	}
 
 // A scalar may stand once; a list may be spread over several lines of the same key.
@@ -262,7 +272,7 @@ static const struct key keys[] = {
 
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 
-static enum err take_value(struct config *c, const struct key *key, char *value, bool seen,
+static enum err take_value(struct rules_config *c, const struct key *key, char *value, bool seen,
 			   struct reason *why)
 {
 	char *save = NULL;
@@ -282,7 +292,7 @@ static enum err take_value(struct config *c, const struct key *key, char *value,
 }
 
 // line is NUL-terminated, without comment and without surrounding space.
-static enum err take_line(struct config *c, char *line, bool seen[KEYS], struct reason *why)
+static enum err take_line(struct rules_config *c, char *line, bool seen[KEYS], struct reason *why)
 {
 	struct reason inner = {""};
 	char *equals = strchr(line, '=');
@@ -305,7 +315,7 @@ static enum err take_line(struct config *c, char *line, bool seen[KEYS], struct 
 	return err_because(ERR_CONFIG, why, "no key is called %s", line);
 }
 
-static enum err take_text(struct slice text, struct config *c, struct reason *why)
+static enum err take_text(struct slice text, struct rules_config *c, struct reason *why)
 {
 	bool seen[KEYS] = {false};
 	char line[LINE_BYTES_MAX];
@@ -332,7 +342,7 @@ static enum err take_text(struct slice text, struct config *c, struct reason *wh
 	return ERR_OK;
 }
 
-static enum err check_whole(const struct config *c, struct reason *why)
+static enum err check_whole(const struct rules_config *c, struct reason *why)
 {
 	if (c->uplink_count == 0)
 		return err_because(ERR_CONFIG, why,
@@ -360,18 +370,18 @@ static enum err check_whole(const struct config *c, struct reason *why)
 	return ERR_OK;
 }
 
-enum err config_parse(struct slice text, struct config *out, struct reason *why)
+enum err rules_config_parse(struct slice text, struct rules_config *out, struct reason *why)
 {
-	*out = (struct config){.capture_port = 15001,
-			       .tunnel_port = 14443,
-			       .routing = {.mark = 0x00500000,
-					   .mark_mask = 0x00f00000,
-					   .route_table = 15001,
-					   .rule_pref = 50},
-			       .poll_ms = 3000,
-			       .backstop = true,
-			       .run_dir = "/run/portcullis",
-			       .cni_dir = "/etc/cni/net.d"};
+	*out = (struct rules_config){.capture_port = 15001,
+				     .tunnel_port = 14443,
+				     .routing = {.mark = 0x00500000,
+						 .mark_mask = 0x00f00000,
+						 .route_table = 15001,
+						 .rule_pref = 50},
+				     .poll_ms = 3000,
+				     .backstop = true,
+				     .run_dir = "/run/portcullis",
+				     .cni_dir = "/etc/cni/net.d"};
 	enum err err = take_text(text, out, why);
 
 	if (err != ERR_OK)
@@ -381,19 +391,19 @@ enum err config_parse(struct slice text, struct config *out, struct reason *why)
 	return check_whole(out, why);
 }
 
-enum err config_load(const char *path, struct config *out, struct reason *why)
+enum err rules_config_load(const char *path, struct rules_config *out, struct reason *why)
 {
 	struct reason inner = {""};
 	struct buf text;
 	enum err err;
 
-	buf_init_growing(&text, CONFIG_FILE_BYTES_MAX);
-	err = file_read(path, CONFIG_FILE_BYTES_MAX, &text);
+	buf_init_growing(&text, RULES_CONFIG_FILE_BYTES_MAX);
+	err = file_read(path, RULES_CONFIG_FILE_BYTES_MAX, &text);
 	if (err != ERR_OK) {
 		err_because(err, why, "%s: cannot be read: %s", path,
 			    err == ERR_IO ? strerror(errno) : err_name(err));
 	} else {
-		err = config_parse(buf_slice(&text), out, &inner);
+		err = rules_config_parse(buf_slice(&text), out, &inner);
 		if (err != ERR_OK)
 			err_because(err, why, "%s: %s", path, inner.text);
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Dumps of rtnetlink; see links.h.
-#include "iptables/links.h"
+// Dumps of rtnetlink; see host_links.h.
+#include "iptables/host_links.h"
 
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include "iptables/netlink.h"
 
-bool links_is_uplink(const struct config *c, const char *name)
+bool host_links_is_uplink(const struct rules_config *c, const char *name)
 {
 	for (uint32_t i = 0; i < c->uplink_count; i++) {
 		size_t len = strlen(c->uplinks[i]);
@@ -21,7 +21,7 @@ bool links_is_uplink(const struct config *c, const char *name)
 	return false;
 }
 
-const struct link *links_find(const struct links *l, uint32_t index)
+const struct link *host_links_find(const struct links *l, uint32_t index)
 {
 	for (uint32_t i = 0; i < l->count; i++) {
 		if (l->items[i].index == index)
@@ -31,7 +31,7 @@ const struct link *links_find(const struct links *l, uint32_t index)
 }
 
 struct link_walk {
-	const struct config *config;
+	const struct rules_config *config;
 	struct links *links;
 };
 
@@ -52,10 +52,10 @@ static void on_link(const struct nlmsghdr *m, void *context)
 			   .master = netlink_u32(netlink_find(a, IFLA_MASTER))};
 	snprintf(l->name, sizeof(l->name), "%.*s", SLICE_ARG(name));
 	snprintf(l->kind, sizeof(l->kind), "%.*s", SLICE_ARG(kind));
-	l->uplink = links_is_uplink(w->config, l->name);
+	l->uplink = host_links_is_uplink(w->config, l->name);
 }
 
-enum err links_load(int route_fd, const struct config *c, struct links *out)
+enum err host_links_load(int route_fd, const struct rules_config *c, struct links *out)
 {
 	struct link_walk w = {c, out};
 	struct ifinfomsg h = {.ifi_family = AF_UNSPEC};
@@ -94,8 +94,9 @@ static void on_route(const struct nlmsghdr *m, void *context)
 	w->each(&r, w->context);
 }
 
-enum err links_each_route(int route_fd, enum family f,
-			  void (*each)(const struct link_route *r, void *context), void *context)
+enum err host_links_each_route(int route_fd, enum family f,
+			       void (*each)(const struct link_route *r, void *context),
+			       void *context)
 {
 	uint8_t family = f == FAMILY_V6 ? AF_INET6 : AF_INET;
 	struct route_walk w = {family, each, context};
@@ -110,7 +111,7 @@ enum err links_each_route(int route_fd, enum family f,
 }
 
 struct mask_walk {
-	const struct config *config;
+	const struct rules_config *config;
 	uint32_t *masks;
 };
 
@@ -124,7 +125,8 @@ static void on_rule(const struct nlmsghdr *m, void *context)
 		*w->masks |= netlink_u32(netlink_find(a, FRA_FWMASK));
 }
 
-enum err links_rule_masks(int route_fd, enum family f, const struct config *c, uint32_t *masks)
+enum err host_links_rule_masks(int route_fd, enum family f, const struct rules_config *c,
+			       uint32_t *masks)
 {
 	struct fib_rule_hdr h = {.family = f == FAMILY_V6 ? AF_INET6 : AF_INET};
 	struct mask_walk w = {c, masks};

@@ -2,7 +2,7 @@
 // The node's interfaces and the routes behind them, as preflight needs them.
 #pragma once
 
-#include "iptables/config.h"
+#include "iptables/rules_config.h"
 
 #define LINKS_MAX 1024 // 250 pods a node is a lot
 
@@ -19,9 +19,9 @@ struct links {
 	uint32_t count;
 };
 
-enum err must_check links_load(int route_fd, const struct config *c, struct links *out);
-const struct link *links_find(const struct links *l, uint32_t index);
-bool links_is_uplink(const struct config *c, const char *name);
+enum err must_check host_links_load(int route_fd, const struct rules_config *c, struct links *out);
+const struct link *host_links_find(const struct links *l, uint32_t index);
+bool host_links_is_uplink(const struct rules_config *c, const char *name);
 
 // A unicast route of the main table.
 struct link_route {
@@ -29,10 +29,10 @@ struct link_route {
 	uint32_t index; // of its interface
 };
 
-enum err must_check links_each_route(int route_fd, enum family f,
-				     void (*each)(const struct link_route *r, void *context),
-				     void *context);
+enum err must_check host_links_each_route(int route_fd, enum family f,
+					  void (*each)(const struct link_route *r, void *context),
+					  void *context);
 
 // The masks of all marks that policy rules look at, ours aside.
-enum err must_check links_rule_masks(int route_fd, enum family f, const struct config *c,
-				     uint32_t *masks);
+enum err must_check host_links_rule_masks(int route_fd, enum family f, const struct rules_config *c,
+					  uint32_t *masks);
