@@ -361,9 +361,19 @@ static void worker_on_timer(void *context, struct timer *t)
 	}
 }
 
+// An accept that is being cancelled may still bring a connection: it has to end first.
+static bool worker_is_accepting(const struct worker *w)
+{
+	for (uint32_t i = 0; i < w->listener_count; i++) {
+		if (w->listeners[i].accept.armed || w->listeners[i].cancel.armed)
+			return true;
+	}
+	return false;
+}
+
 static bool worker_is_done(struct worker *w)
 {
-	if (!w->draining)
+	if (!w->draining || worker_is_accepting(w))
 		return false;
 	if (w->now_ns >= w->drain_until_ns && w->all)
 		worker_end_all(w, END_DRAINED);

@@ -10,8 +10,10 @@ usual_world
 world_start
 serve server http 9090
 serve server banner 9091
-rate() { # SECONDS LONG: in the background, its result in $W/rate.json
+long_open() { [[ $(in_ns p-client ss -Htn state established '( dport = :9091 )' | wc -l) -ge $1 ]]; }
+rate() { # SECONDS LONG: in the background, once the long-lived ones are open; its result is its last line
 	spawn rate p-client /usr/bin/python3 "$world_here/servers.py" rate "$(pod_ip server):9090" "$1" 500 "$2"
+	until_ok 5 long_open "$2" || die "the long-lived connections do not open: $(tail -n 3 "$W/log/rate")"
 }
 result() { tail -n 1 "$W/log/rate"; }
 done_rate() { result | jq -e .done; }
@@ -24,7 +26,6 @@ check() { # NAME
 }
 
 rate 5 20
-until_ok 3 test -n "$(pgrep -f "$P" | head -n 1)" || true
 halt sync KILL
 check "kill -9 of policy-sync"
 start_sync

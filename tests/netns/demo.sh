@@ -48,7 +48,7 @@ cp "$world_here/../policies/"*.yaml "$W/policy/"
 sed -i "s|@JWKS@|$(jwks "$W/key.pem" demo)|" "$W/policy/orders-jwt.yaml"
 kube_proxy n1
 kube_proxy n2
-spawn capture n1 tcpdump -i eth0 -U -w "$W/link.pcap" -s 0
+spawn capture n1 tcpdump -i eth0 --immediate-mode -U -w "$W/link.pcap" -s 0
 world_start
 server cart http 8080
 server orders http 8080
