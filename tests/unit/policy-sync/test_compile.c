@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// compile: what levels, Services and modes make of policies (design: policy.md "What a policy protects" and
+// "Order and merging"), judged by the code that decides on the nodes over a snapshot that it accepts.
+#include <stdio.h>
+#include "policy-sync/texts.h"
+
+#define X	"10.1.1.1" // pod of y, service account x
+#define OTHER	"10.1.1.2" // pod of y, service account other
+#define Z	"10.1.2.1" // pod of shop behind Services z and z-admin
+#define LONE	"10.1.2.2" // pod of shop behind no Service
+#define OUTSIDE "198.51.100.1"
+
+#define POD(ns, name, uid, ip, labels)                                                             \
+	"---\napiVersion: v1\nkind: Pod\nmetadata: {name: " name ", namespace: " ns ", uid: " uid  \
+	", labels: {" labels "}}\nspec: {nodeName: n1, serviceAccountName: " name                  \
+	", containers: [{name: c, ports: [{name: web, containerPort: 8080}]}]}\n"                  \
+	"status: {phase: Running, podIPs: [{ip: " ip "}]}\n"
+#define WORLD                                                                                      \
+	"apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"                                       \
+	"status: {addresses: [{type: InternalIP, address: 192.0.2.11}]}\n"                         \
+	"---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: red, "        \
+	"portcullis.dev/dataplane-mode: enabled}}\n"                                               \
+	"---\napiVersion: v1\nkind: Namespace\nmetadata: {name: y, labels: {team: blue, "          \
+	"portcullis.dev/dataplane-mode: enabled}}\n" POD("y", "x", "u-x", X, "app: x")             \
+		POD("y", "other", "u-other", OTHER, "app: other")                                  \
+			POD("shop", "z", "u-z", Z, "app: z")                                       \
+				POD("shop", "lone", "u-lone", LONE, "app: lone")                   \
+					SERVICE("z", "10.96.0.1",                                  \
+						"{name: web, port: 80, targetPort: web}, "         \
+						"{name: metrics, port: 81, targetPort: 9090}")     \
+						SERVICE("z2", "10.96.0.2",                         \
+							"{name: web, port: 80, targetPort: 8080}")
+#define SERVICE(name, ip, ports)                                                                   \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: shop}\n"        \
+	"spec: {clusterIP: " ip ", selector: {app: z}, ports: [" ports "]}\n"
+#define POLICY(name, target, rest)                                                                 \
+	"---\n" OURS "kind: SecurityPolicy\nmetadata: {name: " name ", namespace: shop}\n"         \
+	"spec: {targetRefs: [{group: \"\", " target "}], " rest "}\n"
+#define CLUSTER(name, rest)                                                                        \
+	"---\n" OURS "kind: ClusterSecurityPolicy\nmetadata: {name: " name "}\nspec: {" rest "}\n"
+#define LIMIT(name, target)                                                                        \
+	"---\n" OURS "kind: RateLimitPolicy\nmetadata: {name: " name ", namespace: shop}\n"        \
+	"spec: {targetRefs: [{group: \"\", " target "}], scope: Node, rules: [{name: r, limit: "   \
+	"{requests: 1, unit: Minute}}]}\n"
+#define NAMESPACE  "kind: Namespace, name: shop"
+#define SERVICE_Z  "kind: Service, name: z"
+#define DENY_REST  "authorization: {defaultAction: Deny}"
+#define ALLOW_REST "authorization: {defaultAction: Allow}"
+#define RULE_OF(action, account)                                                                   \
+	"{name: r-" account ", action: " action ", principal: {sources: [{type: ServiceAccount, "  \
+	"serviceAccount: {namespace: y, name: " account "}}]}}"
+#define ONLY_X "authorization: {rules: [" RULE_OF("Allow", "x") "]}"
+#define NOT_X  "authorization: {defaultAction: Allow, rules: [" RULE_OF("Deny", "x") "]}"
+
+static void build(struct texts *t, const char *policies)
+{
+	char text[16384];
+
+	snprintf(text, sizeof(text), WORLD "%s", policies);
+	texts_open(t);
+	texts_add(t, text);
+	texts_compile(t);
+}
+
+struct row {
+	const char *policies;
+	const char *from;
+	const char *to;
+	uint16_t port;
+	enum verdict verdict;
+};
+
+static void ask_rows(const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct texts t;
+
+		build(&t, rows[i].policies);
+		if (t.findings.errors > 0)
+			(void)texts_found(&t, 0, 0, "", "");
+		assert_int_equal(t.findings.errors, 0);
+		enum verdict v = texts_verdict(&t, rows[i].from, rows[i].to, rows[i].port);
+
+		if (v != rows[i].verdict)
+			fail_msg("row %zu: %s, not %s", i, verdict_name(v),
+				 verdict_name(rows[i].verdict));
+		texts_close(&t);
+	}
+}
+#define ASK(rows) ask_rows(rows, sizeof(rows) / sizeof((rows)[0]))
+
+// The two columns of policy.md: nobody may call into shop … but y/x may call service z.
+static void the_example_of_the_contract(void **state)
+{
+#define EXAMPLE POLICY("deny", NAMESPACE, DENY_REST) POLICY("z", SERVICE_Z, ONLY_X)
+	static const struct row rows[] = {
+		{"", X, Z, 8080, VERDICT_ALLOW},
+		{EXAMPLE, X, Z, 8080, VERDICT_ALLOW},
+		{EXAMPLE, X, Z, 9090, VERDICT_ALLOW},
+		{EXAMPLE, OTHER, Z, 8080, VERDICT_DENY},
+		{EXAMPLE, OUTSIDE, Z, 8080, VERDICT_DENY},
+		{EXAMPLE, LONE, Z, 8080, VERDICT_DENY},
+		{EXAMPLE, X, Z, 22, VERDICT_DENY}, // no port of the Service
+		{EXAMPLE, X, LONE, 8080, VERDICT_DENY},
+		{EXAMPLE, Z, X, 8080, VERDICT_ALLOW}, // another namespace
+	};
+
+	(void)state;
+	ASK(rows);
+}
+
+static void any_deny_wins(void **state)
+{
+	static const struct row rows[] = {
+		{POLICY("n", NAMESPACE, NOT_X) POLICY("z", SERVICE_Z, ONLY_X), X, Z, 8080,
+		 VERDICT_DENY},
+		{POLICY("n", NAMESPACE, ONLY_X) POLICY("z", SERVICE_Z, NOT_X), X, Z, 8080,
+		 VERDICT_DENY},
+		{POLICY("a", NAMESPACE, NOT_X) POLICY("b", NAMESPACE, ONLY_X), X, Z, 8080,
+		 VERDICT_DENY},
+		{CLUSTER("c", "overrides: {" NOT_X "}") POLICY("z", SERVICE_Z, ONLY_X), X, Z, 8080,
+		 VERDICT_DENY},
+		{CLUSTER("c", "defaults: {" NOT_X "}") POLICY("z", SERVICE_Z, ONLY_X), X, Z, 8080,
+		 VERDICT_DENY},
+		// The Service's Deny says nothing of ports that are not its own.
+		{POLICY("z", SERVICE_Z, NOT_X), X, Z, 22, VERDICT_ALLOW},
+	};
+
+	(void)state;
+	ASK(rows);
+}
+
+static void the_most_specific_default(void **state)
+{
+	static const struct row rows[] = {
+		{POLICY("n", NAMESPACE, DENY_REST) POLICY("z", SERVICE_Z, ALLOW_REST), X, Z, 8080,
+		 VERDICT_ALLOW},
+		{POLICY("n", NAMESPACE, DENY_REST) POLICY("z", SERVICE_Z, ALLOW_REST), X, Z, 22,
+		 VERDICT_DENY},
+		{POLICY("n", NAMESPACE, ALLOW_REST) POLICY("z", SERVICE_Z, DENY_REST), X, Z, 8080,
+		 VERDICT_DENY},
+		{CLUSTER("c", "defaults: {" DENY_REST "}"), X, Z, 8080, VERDICT_DENY},
+		{CLUSTER("c", "defaults: {" DENY_REST "}") POLICY("n", NAMESPACE, ALLOW_REST), X, Z,
+		 8080, VERDICT_ALLOW},
+		// Rules without a default stand for "and nobody else".
+		{POLICY("z", SERVICE_Z, ONLY_X), OTHER, Z, 8080, VERDICT_DENY},
+	};
+
+	(void)state;
+	ASK(rows);
+}
+
+static void overrides_cannot_be_weakened(void **state)
+{
+	static const struct row rows[] = {
+		{CLUSTER("c", "overrides: {" DENY_REST "}") POLICY("n", NAMESPACE, ALLOW_REST), X,
+		 Z, 8080, VERDICT_DENY},
+		{CLUSTER("c", "overrides: {authorization: {defaultAction: Deny, rules: [" RULE_OF(
+				      "Allow", "x") "]}}") POLICY("n", NAMESPACE, ALLOW_REST),
+		 OTHER, Z, 8080, VERDICT_DENY},
+		// … but tenants may ask for more.
+		{CLUSTER("c", "overrides: {" ALLOW_REST "}") POLICY("n", NAMESPACE, DENY_REST), X,
+		 Z, 8080, VERDICT_DENY},
+		// The selector is by the namespace's labels.
+		{CLUSTER("c",
+			 "namespaceSelector: {matchLabels: {team: blue}}, overrides: {" DENY_REST
+			 "}"),
+		 X, Z, 8080, VERDICT_ALLOW},
+		{CLUSTER("c",
+			 "namespaceSelector: {matchLabels: {team: blue}}, overrides: {" DENY_REST
+			 "}"),
+		 Z, X, 8080, VERDICT_DENY},
+	};
+
+	(void)state;
+	ASK(rows);
+}
+
+static void services_of_one_pod_all_agree(void **state)
+{
+#define Z2 "kind: Service, name: z2"
+	static const struct row rows[] = {
+		{POLICY("a", SERVICE_Z, ONLY_X) POLICY("b", Z2, ONLY_X), X, Z, 8080, VERDICT_ALLOW},
+		{POLICY("a", SERVICE_Z, ONLY_X) POLICY("b", Z2, DENY_REST), X, Z, 8080,
+		 VERDICT_DENY},
+		{POLICY("a", SERVICE_Z, ALLOW_REST) POLICY("b", Z2, ONLY_X), OTHER, Z, 8080,
+		 VERDICT_DENY},
+		// z2 has no port 9090.
+		{POLICY("a", SERVICE_Z, ONLY_X) POLICY("b", Z2, DENY_REST), X, Z, 9090,
+		 VERDICT_ALLOW},
+		// The second Service says nothing: "through a second Service" opens no door.
+		{POLICY("a", SERVICE_Z, ONLY_X), OTHER, Z, 8080, VERDICT_DENY},
+	};
+
+	(void)state;
+	ASK(rows);
+}
+
+static void targets(void **state)
+{
+#define METRICS	 "kind: Service, name: z, sectionName: metrics"
+#define LONE_POD "kind: Pod, selector: {matchLabels: {app: lone}}"
+	static const struct row rows[] = {
+		{POLICY("a", METRICS, DENY_REST), X, Z, 9090, VERDICT_DENY},
+		{POLICY("a", METRICS, DENY_REST), X, Z, 8080, VERDICT_ALLOW},
+		{POLICY("a", LONE_POD, DENY_REST), X, LONE, 1, VERDICT_DENY},
+		{POLICY("a", LONE_POD, DENY_REST), X, Z, 8080, VERDICT_ALLOW},
+	};
+	// By EndpointSlice alone: a Service without a selector.
+	static const struct row by_slice[] = {
+		{"---\napiVersion: v1\nkind: Service\nmetadata: {name: manual, namespace: shop}\n"
+		 "spec: {clusterIP: 10.96.0.9, ports: [{name: p, port: 80, targetPort: 7070}]}\n"
+		 "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		 "metadata: {name: m-1, namespace: shop, labels: {kubernetes.io/service-name: "
+		 "manual}}\naddressType: IPv4\nports: [{name: p, port: 7070}]\n"
+		 "endpoints: [{addresses: [" LONE
+		 "]}]\n" POLICY("a", "kind: Service, name: manual", DENY_REST),
+		 X, LONE, 7070, VERDICT_DENY},
+	};
+
+	(void)state;
+	ASK(rows);
+	ASK(by_slice);
+}
+
+static void what_reads_requests_needs_them(void **state)
+{
+	static const struct row rows[] = {
+		{POLICY("a", SERVICE_Z,
+			"authorization: {defaultAction: Allow, rules: [{name: r, action: Deny, "
+			"operation: {path: {type: PathPrefix, value: /admin}}}]}"),
+		 X, Z, 8080, VERDICT_NEEDS_L7},
+		{POLICY("a", "kind: Service, name: z, sectionName: web",
+			"authorization: {defaultAction: Allow, rules: [{name: r, action: Deny, "
+			"operation: {methods: [PUT]}}]}"),
+		 X, Z, 9090, VERDICT_ALLOW},
+		{LIMIT("l", SERVICE_Z), X, Z, 8080, VERDICT_NEEDS_L7},
+		{LIMIT("l", SERVICE_Z), X, Z, 22, VERDICT_ALLOW},
+		{LIMIT("l", NAMESPACE), X, LONE, 22, VERDICT_NEEDS_L7},
+		// L4 rules do not.
+		{POLICY("a", SERVICE_Z, ONLY_X), X, Z, 8080, VERDICT_ALLOW},
+	};
+
+	(void)state;
+	ASK(rows);
+}
+
+static void limits_add_up(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	build(&t, LIMIT("a", NAMESPACE) LIMIT("b", SERVICE_Z));
+	const struct ss_policy *p = policy_source(texts_policy(&t, Z, 8080));
+
+	assert_int_equal(p->limit_count, 2);
+	assert_non_null(snapshot_limit(t.snapshot, SLICE_LIT("shop/a/r")));
+	assert_non_null(snapshot_limit(t.snapshot, SLICE_LIT("shop/b/r")));
+	assert_int_equal(policy_source(texts_policy(&t, LONE, 8080))->limit_count, 1);
+	texts_close(&t);
+}
+
+static void broken_policies_refuse(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	build(&t, POLICY("a", SERVICE_Z, "authorization: {defaultAction: Perhaps}"));
+	assert_int_equal(t.findings.errors, 1);
+	struct decision d = texts_ask(&t, X, Z, 8080);
+
+	assert_int_equal(d.verdict, VERDICT_BROKEN);
+	assert_true(slice_eq_str(d.policy, "SecurityPolicy/shop/a"));
+	assert_int_equal(texts_verdict(&t, X, Z, 22), VERDICT_ALLOW);
+	assert_int_equal(texts_verdict(&t, X, LONE, 8080), VERDICT_ALLOW);
+	texts_close(&t);
+	// A rule that names a provider which no policy here has.
+	build(&t, POLICY("a", SERVICE_Z,
+			 "authorization: {rules: [{name: r, action: Allow, principal: {jwt: "
+			 "{provider: none}}}]}"));
+	assert_true(policy_source(texts_policy(&t, Z, 8080))->broken.len > 0);
+	texts_close(&t);
+}
+
+#define JWT(name, issuer)                                                                          \
+	"jwt: {providers: [{name: " name ", issuer: " issuer                                       \
+	", localJWKS: {inline: '{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKx"  \
+	"CrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}'}}]}"
+
+static void providers_join_by_name(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	build(&t, POLICY("n", NAMESPACE, JWT("a", "https://parent"))
+			  POLICY("z", SERVICE_Z, JWT("a", "https://child"))
+				  POLICY("z2", SERVICE_Z, JWT("b", "https://b")));
+	const struct ss_policy *p = policy_source(texts_policy(&t, Z, 8080));
+
+	assert_int_equal(p->provider_count, 2);
+	assert_true(p->needs_l7);
+	assert_false(p->jwt_optional);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct ss_provider *provider =
+			snapshot_provider(t.snapshot, p->provider_ids[i]);
+
+		assert_false(slice_eq_str(provider->issuer, "https://child"));
+	}
+	assert_int_equal(policy_source(texts_policy(&t, LONE, 8080))->provider_count, 1);
+	texts_close(&t);
+}
+
+static void audit_refuses_nothing(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	build(&t, POLICY("a", SERVICE_Z, "mode: Audit, " ONLY_X));
+	struct decision d = texts_ask(&t, OTHER, Z, 8080);
+
+	assert_int_equal(d.verdict, VERDICT_ALLOW);
+	assert_true(d.would_deny);
+	assert_true(slice_eq_str(d.audit_policy, "SecurityPolicy/shop/a"));
+	d = texts_ask(&t, X, Z, 8080);
+	assert_int_equal(d.verdict, VERDICT_ALLOW);
+	assert_false(d.would_deny);
+	texts_close(&t);
+	// A Deny rule neither.
+	build(&t, POLICY("a", SERVICE_Z, "mode: Audit, " NOT_X));
+	d = texts_ask(&t, X, Z, 8080);
+	assert_int_equal(d.verdict, VERDICT_ALLOW);
+	assert_true(d.would_deny);
+	assert_true(slice_eq_str(d.audit_rule, "r-x"));
+	texts_close(&t);
+}
+
+static void who_is_in_it(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	build(&t, POLICY("a", NAMESPACE,
+			 DENY_REST) "---\napiVersion: v1\nkind: Pod\nmetadata: {name: done, "
+				    "namespace: shop, uid: "
+				    "u-done}\nspec: {nodeName: n1}\nstatus: {phase: Failed, "
+				    "podIPs: [{ip: 10.1.2.3}]}\n"
+				    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: heir, "
+				    "namespace: shop, uid: "
+				    "u-heir}\nspec: {nodeName: n1}\nstatus: {phase: Running, "
+				    "podIPs: [{ip: "
+				    "10.1.2.3}]}\n"
+				    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: out, "
+				    "namespace: shop, uid: u-out, "
+				    "labels: {portcullis.dev/dataplane-mode: none}}\nspec: "
+				    "{nodeName: n1}\n"
+				    "status: {phase: Running, podIPs: [{ip: 10.1.2.4}]}\n"
+				    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: host, "
+				    "namespace: shop, uid: "
+				    "u-host}\nspec: {nodeName: n1, hostNetwork: true}\n"
+				    "status: {phase: Running, podIPs: [{ip: 192.0.2.11}]}\n"
+				    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: waiting, "
+				    "namespace: shop, uid: "
+				    "u-waiting}\nspec: {}\nstatus: {phase: Pending}\n");
+	assert_int_equal(t.findings.errors, 0);
+	// A finished pod's address is its heir's.
+	assert_true(slice_eq_str(texts_pod(&t, "10.1.2.3")->record.name, "heir"));
+	assert_null(snapshot_workload_by_uid(t.snapshot, SLICE_LIT("u-done")));
+	assert_null(snapshot_workload_by_uid(t.snapshot, SLICE_LIT("u-waiting")));
+	assert_false(texts_pod(&t, "10.1.2.4")->record.enrolled);
+	assert_int_equal(texts_pod(&t, "10.1.2.4")->record.policy_count, 0);
+	assert_null(texts_pod(&t, "192.0.2.11"));
+	const struct workload *host = snapshot_workload_by_uid(t.snapshot, SLICE_LIT("u-host"));
+
+	assert_true(host->record.host_network && !host->record.enrolled);
+	texts_close(&t);
+}
+
+static void endpoints_name_their_pods(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	build(&t,
+	      "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+	      "metadata: {name: z-1, namespace: shop, labels: {kubernetes.io/service-name: z}}\n"
+	      "addressType: IPv4\nports: [{name: web, port: 8080}, {name: metrics, port: 9090}]\n"
+	      "endpoints: [{addresses: [" Z "], targetRef: {kind: Pod, name: z, uid: u-z}}, "
+	      "{addresses: [203.0.113.5], conditions: {ready: false}}]\n");
+	const struct ss_service *s =
+		snapshot_service_by_name(t.snapshot, SLICE_LIT("shop"), SLICE_LIT("z"));
+
+	assert_int_equal(s->port_count, 2);
+	assert_int_equal(s->ports[0].endpoint_count, 2);
+	assert_int_equal(s->ports[1].endpoints[0].port, 9090);
+	assert_true(slice_eq_str(s->ports[0].endpoints[0].workload_uid, "u-z"));
+	assert_true(slice_eq_str(s->ports[0].endpoints[0].node, "n1"));
+	assert_int_equal(s->ports[0].endpoints[1].workload_uid.len, 0);
+	assert_false(s->ports[0].endpoints[1].ready);
+	texts_close(&t);
+}
+
+// Pods with equal policies share a record, and equal objects give equal bytes.
+static void records_are_shared_and_deterministic(void **state)
+{
+	struct texts t, u;
+	uint32_t policies = 0;
+
+	(void)state;
+	build(&t, POLICY("a", NAMESPACE, DENY_REST));
+	build(&u, POLICY("a", NAMESPACE, DENY_REST));
+	assert_ptr_equal(texts_policy(&t, Z, 22), texts_policy(&t, LONE, 22));
+	assert_int_equal(t.compiled->count, u.compiled->count);
+	for (uint32_t i = 0; i < t.compiled->count; i++) {
+		assert_true(slice_eq(t.compiled->sections[i].bytes, u.compiled->sections[i].bytes));
+		policies += t.compiled->sections[i].name.kind == SECTION_POLICIES;
+	}
+	assert_int_equal(policies, 1);
+	texts_close(&t);
+	texts_close(&u);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_example_of_the_contract),
+		cmocka_unit_test(any_deny_wins),
+		cmocka_unit_test(the_most_specific_default),
+		cmocka_unit_test(overrides_cannot_be_weakened),
+		cmocka_unit_test(services_of_one_pod_all_agree),
+		cmocka_unit_test(targets),
+		cmocka_unit_test(what_reads_requests_needs_them),
+		cmocka_unit_test(limits_add_up),
+		cmocka_unit_test(broken_policies_refuse),
+		cmocka_unit_test(providers_join_by_name),
+		cmocka_unit_test(audit_refuses_nothing),
+		cmocka_unit_test(who_is_in_it),
+		cmocka_unit_test(endpoints_name_their_pods),
+		cmocka_unit_test(records_are_shared_and_deterministic),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

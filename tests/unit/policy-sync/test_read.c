@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// model/read*: Kubernetes' kinds as the API server writes them, and ours with everything that can be wrong
+// with them.
+#include <stdio.h>
+#include "policy-sync/texts.h"
+
+static void pods(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t, "apiVersion: v1\nkind: Pod\n"
+		      "metadata: {name: a, namespace: shop, uid: u1, labels: {app: a, "
+		      "portcullis.dev/dataplane-mode: none}, managedFields: [{manager: x}]}\n"
+		      "spec: {nodeName: n1, containers: [{name: c, ports: [{name: web, "
+		      "containerPort: 8080}, {containerPort: 9}]}]}\n"
+		      "status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, "
+		      "{ip: \"fd00::1\"}]}\n"
+		      "---\n"
+		      "apiVersion: v1\nkind: Pod\nmetadata: {name: b, namespace: shop, uid: u2}\n"
+		      "spec: {nodeName: n1, hostNetwork: true, serviceAccountName: b}\n"
+		      "status: {phase: Succeeded, podIP: 10.0.0.2}\n");
+	assert_int_equal(t.findings.count, 0);
+	assert_int_equal(t.model->pods.count, 2);
+	const struct pod *a = t.model->pods.items[0], *b = t.model->pods.items[1];
+
+	assert_true(slice_eq_str(a->service_account, "default"));
+	assert_int_equal(a->addr_count, 2);
+	assert_int_equal(a->mode, DATAPLANE_NONE);
+	assert_false(a->terminal || a->host_network);
+	assert_int_equal(a->port_count, 1);
+	assert_int_equal(a->ports[0].port, 8080);
+	assert_true(b->terminal && b->host_network);
+	assert_int_equal(b->addr_count, 1);
+	texts_close(&t);
+}
+
+static void services(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(
+		&t,
+		"apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: shop}\n"
+		"spec: {clusterIP: 10.9.0.1, clusterIPs: [10.9.0.1, \"fd00:9::1\"], "
+		"externalIPs: [192.0.2.1], sessionAffinity: ClientIP, "
+		"internalTrafficPolicy: Local, selector: {app: a}, ports: [{name: web, port: 80, "
+		"targetPort: web, appProtocol: kubernetes.io/h2c}, {port: 53, protocol: UDP}, "
+		"{name: n, port: 81, targetPort: 8081, nodePort: 30081}, {name: same, port: 82}]}\n"
+		"status: {loadBalancer: {ingress: [{hostname: a.example}, {ip: 192.0.2.2}]}}\n"
+		"---\n"
+		"apiVersion: v1\nkind: Service\nmetadata: {name: headless, namespace: shop}\n"
+		"spec: {clusterIP: None, clusterIPs: [None], ports: [{port: 80}]}\n"
+		"---\n"
+		"apiVersion: v1\nkind: Service\nmetadata: {name: elsewhere, namespace: shop}\n"
+		"spec: {type: ExternalName, externalName: example.com}\n");
+	assert_int_equal(t.findings.count, 0);
+	assert_int_equal(t.model->services.count, 2);
+	const struct service_object *a = t.model->services.items[0];
+	const struct service_object *h = t.model->services.items[1];
+
+	assert_int_equal(a->addr_count, 4);
+	assert_int_equal(a->affinity_timeout_s, 10800);
+	assert_true(a->internal_local);
+	assert_false(a->external_local);
+	assert_true(slice_eq_str(a->ports[0].target_name, "web"));
+	assert_int_equal(a->ports[0].protocol, APP_PROTOCOL_HTTP2);
+	assert_false(a->ports[1].tcp);
+	assert_int_equal(a->ports[2].target, 8081);
+	assert_int_equal(a->ports[2].node_port, 30081);
+	assert_int_equal(a->ports[3].target, 82);
+	assert_int_equal(h->addr_count, 0);
+	texts_close(&t);
+}
+
+static void endpoint_slices(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t,
+		  "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		  "metadata: {name: a-1, namespace: shop, labels: "
+		  "{kubernetes.io/service-name: a}}\n"
+		  "addressType: IPv4\nports: [{name: web, port: 8080}, {name: any, port: null}]\n"
+		  "endpoints:\n"
+		  "- addresses: [10.0.0.1]\n"
+		  "- addresses: [10.0.0.2]\n"
+		  "  conditions: {ready: false, serving: true, terminating: true}\n"
+		  "  targetRef: {kind: Pod, name: p, uid: u}\n"
+		  "  nodeName: n1\n"
+		  "---\n"
+		  "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		  "metadata: {name: loose, namespace: shop}\naddressType: IPv4\n");
+	assert_int_equal(t.findings.count, 0);
+	assert_int_equal(t.model->slices.count, 1); // the loose one belongs to no Service
+	const struct endpoint_slice *s = t.model->slices.items[0];
+
+	assert_int_equal(s->port_count, 1);
+	assert_true(s->endpoints[0].ready && s->endpoints[0].serving);
+	assert_false(s->endpoints[0].terminating);
+	assert_true(!s->endpoints[1].ready && s->endpoints[1].serving);
+	assert_true(s->endpoints[1].terminating);
+	assert_true(slice_eq_str(s->endpoints[1].pod_uid, "u"));
+	assert_true(slice_eq_str(s->endpoints[1].node, "n1"));
+	texts_close(&t);
+}
+
+static void nodes_lists_and_strangers(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t, "apiVersion: v1\nitems:\n"
+		      "- apiVersion: v1\n  kind: Node\n  metadata: {name: n1, labels: "
+		      "{topology.kubernetes.io/zone: z1}}\n"
+		      "  status: {addresses: [{type: Hostname, address: n1}, {type: InternalIP, "
+		      "address: 192.0.2.11}, {type: ExternalIP, address: 198.51.100.1}]}\n"
+		      "- apiVersion: v1\n  kind: Namespace\n  metadata: {name: shop, labels: "
+		      "{portcullis.dev/dataplane-mode: enabled}}\n"
+		      "- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {name: d}\n"
+		      "kind: List\n"
+		      "---\n"
+		      "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\n"
+		      "metadata: {name: theirs}\nspec: {anything: goes}\n");
+	assert_int_equal(t.findings.count, 0);
+	assert_int_equal(t.model->nodes.count, 1);
+	assert_int_equal(t.model->namespaces.count, 1);
+	assert_int_equal(t.model->policies.count, 0); // another vendor's kind of the same name
+	const struct node_object *n = t.model->nodes.items[0];
+	const struct namespace_object *ns = t.model->namespaces.items[0];
+
+	assert_int_equal(n->addr_count, 1);
+	assert_true(slice_eq_str(n->zone, "z1"));
+	assert_int_equal(ns->mode, DATAPLANE_ENABLED);
+	texts_close(&t);
+}
+
+#define POLICY_HEAD                                                                                \
+	OURS "kind: SecurityPolicy\nmetadata: {name: p, namespace: shop}\nspec:\n"                 \
+	     "  targetRefs: [{group: \"\", kind: Service, name: z}]\n"
+// A rule stands in line 8, behind "    - ".
+#define RULE(text) POLICY_HEAD "  authorization:\n    rules:\n    - " text "\n"
+
+// Every row is wrong in one place; the policy is kept, broken, with its target.
+static void wrong_rules(void **state)
+{
+	static const struct {
+		const char *text, *field, *part;
+		uint32_t column;
+	} rows[] = {
+		{"{action: allow}", "spec.authorization.rules[0].action", "is \"allow\"", 16},
+		{"{name: a}", "spec.authorization.rules[0].action", "is required", 7},
+		{"{action: Deny, actoin: x}", "spec.authorization.rules[0].actoin", "", 30},
+		{"{action: Deny, principal: {clientCIDRs: [10.0.0.1/8]}}",
+		 "spec.authorization.rules[0].principal.clientCIDRs[0]", "10.0.0.1/8", 48},
+		{"{action: Deny, principal: {sources: [{type: Robot}]}}",
+		 "spec.authorization.rules[0].principal.sources[0].type", "is \"Robot\"", 51},
+		{"{action: Deny, principal: {sources: [{type: SPIFFE, spiffe: x}]}}",
+		 "spec.authorization.rules[0].principal.sources[0].spiffe", "spiffe://", 67},
+		{"{action: Deny, operation: {path: {type: RegularExpression, value: /a}}}",
+		 "spec.authorization.rules[0].operation.path.type", "not supported yet", 47},
+		{"{action: Deny, operation: {path: {value: admin}}}",
+		 "spec.authorization.rules[0].operation.path.value", "begin with /", 48},
+		{"{action: Deny, operation: {ports: [0]}}",
+		 "spec.authorization.rules[0].operation.ports[0]", "1 to 65535", 42},
+		{"{action: Deny, principal: {jwt: {claims: []}}}",
+		 "spec.authorization.rules[0].principal.jwt.provider", "is required", 39},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[1024];
+		struct texts t;
+
+		snprintf(text, sizeof(text), RULE("%s"), rows[i].text);
+		texts_open(&t);
+		texts_add(&t, text);
+		if (!texts_found(&t, 8, rows[i].column, rows[i].field, rows[i].part))
+			fail_msg("row %zu: %s", i, rows[i].text);
+		assert_int_equal(t.model->policies.count, 1);
+		const struct security_policy *p = t.model->policies.items[0];
+
+		assert_true(p->broken.len > 0);
+		assert_int_equal(p->target_count, 1);
+		assert_int_equal(p->targets[0].kind, TARGET_SERVICE);
+		texts_close(&t);
+	}
+}
+
+static void what_is_not_enforced_is_an_error(void **state)
+{
+	static const char *const fields[] = {"oidc",	  "oauth2",  "apiKeyAuth",
+					     "basicAuth", "extAuth", "peerTLS"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		char text[512], field[64];
+		struct texts t;
+
+		snprintf(text, sizeof(text), POLICY_HEAD "  %s: {mode: Strict}\n", fields[i]);
+		snprintf(field, sizeof(field), "spec.%s", fields[i]);
+		texts_open(&t);
+		texts_add(&t, text);
+		assert_true(texts_found(&t, 6, (uint32_t)strlen(fields[i]) + 5, field,
+					"not supported"));
+		assert_true(((struct security_policy *)t.model->policies.items[0])->broken.len > 0);
+		texts_close(&t);
+	}
+}
+
+// Whom such a policy was meant for cannot be said: its whole namespace refuses.
+static void a_target_that_cannot_be_read(void **state)
+{
+	static const char *const targets[] = {
+		"[{group: \"\", kind: Servce, name: z}]",
+		"[{group: \"\", kind: Service}]",
+		"[{group: \"\", kind: Namespace, name: other}]",
+		"[]",
+		"{kind: Service, name: z}",
+		"[{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}]",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		char text[512];
+		struct texts t;
+
+		snprintf(text, sizeof(text),
+			 OURS "kind: SecurityPolicy\nmetadata: {name: p, namespace: shop}\n"
+			      "spec:\n  targetRefs: %s\n  authorization: {defaultAction: Allow}\n",
+			 targets[i]);
+		texts_open(&t);
+		texts_add(&t, text);
+		assert_true(t.findings.errors > 0);
+		assert_int_equal(t.model->policies.count, 1);
+		const struct security_policy *p = t.model->policies.items[0];
+
+		assert_true(p->broken.len > 0);
+		assert_int_equal(p->targets[0].kind, TARGET_NAMESPACE);
+		texts_close(&t);
+	}
+}
+
+static void a_whole_policy(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t, POLICY_HEAD "  mode: Audit\n"
+				  "  authorization:\n"
+				  "    defaultAction: Allow\n"
+				  "    rules:\n"
+				  "    - name: first\n"
+				  "      action: Deny\n"
+				  "      principal:\n"
+				  "        sources: [{type: ServiceAccount, serviceAccount: "
+				  "{namespace: y, name: x}}, "
+				  "{type: Node}]\n"
+				  "        clientCIDRs: [10.0.0.0/8]\n"
+				  "        headers: [{name: X-Team, values: [red]}]\n"
+				  "      operation: {methods: [GET], path: {type: Exact, value: "
+				  "/a}, hosts: [A.Example], "
+				  "ports: [80]}\n"
+				  "    - action: Allow\n");
+	assert_int_equal(t.findings.count, 0);
+	const struct security_policy *p = t.model->policies.items[0];
+	const struct ss_rule *r = &p->spec.rules[0];
+
+	assert_int_equal(p->mode, MODE_AUDIT);
+	assert_true(slice_eq_str(p->title, "SecurityPolicy/shop/p"));
+	assert_true(p->spec.has_default && p->spec.default_action == RULE_ALLOW);
+	assert_int_equal(p->spec.rule_count, 2);
+	assert_int_equal(r->source_count, 2);
+	assert_int_equal(r->sources[1].type, SOURCE_NODE);
+	assert_true(slice_eq_str(r->headers[0].name, "x-team"));
+	assert_true(slice_eq_str(r->hosts[0], "a.example"));
+	assert_int_equal(r->paths[0].type, PATH_EXACT);
+	// The decision tells rules from defaults by the name: there is always one.
+	assert_true(p->spec.rules[1].name.len > 0);
+	texts_close(&t);
+}
+
+static void key_sets(void **state)
+{
+#define JWKS(keys) POLICY_HEAD "  jwt: {providers: [{name: a, localJWKS: {inline: '" keys "'}}]}\n"
+#define ED25519                                                                                    \
+	"\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"                               \
+	"7TyWQHOg7hcvPapiMlrwIaaPcHURo\""
+	static const struct {
+		const char *text, *part; // part NULL: good
+	} rows[] = {
+		{JWKS("{\"keys\":[{\"kid\":\"k\"," ED25519 "}]}"), NULL},
+		{JWKS("not json"), "JSON Web Key Set"},
+		{JWKS("{\"keys\":[]}"), "JSON Web Key Set"},
+		{JWKS("{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}]}"), "kty"},
+		{JWKS("{\"keys\":[{" ED25519 "},{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}"),
+		 "key 2: RSA keys below 2048"},
+		{JWKS("{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AQAB\",\"y\":\"AQAB\"}]"
+		      "}"),
+		 "as long as"},
+		{JWKS("{\"keys\":[{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"AQ\",\"y\":\"AQ\"}]"
+		      "}"),
+		 "P-256"},
+		{JWKS("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"1+/=\"}]}"),
+		 "base64url"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct texts t;
+
+		texts_open(&t);
+		texts_add(&t, rows[i].text);
+		const struct security_policy *p = t.model->policies.items[0];
+
+		if (!rows[i].part) {
+			assert_int_equal(t.findings.count, 0);
+			assert_int_equal(p->spec.providers[0].key_count, 1);
+			assert_int_equal(p->spec.providers[0].keys[0].x.len, 32);
+			assert_true(slice_eq_str(p->spec.providers[0].headers[0].name,
+						 "authorization"));
+		} else if (!texts_found(&t, 6, 51, "spec.jwt.providers[0].localJWKS.inline",
+					rows[i].part)) {
+			fail_msg("row %zu: %s", i, rows[i].text);
+		}
+		assert_int_equal(p->broken.len > 0, rows[i].part != NULL);
+		texts_close(&t);
+	}
+}
+
+static void limits(void **state)
+{
+#define LIMIT(spec)                                                                                \
+	OURS "kind: RateLimitPolicy\nmetadata: {name: l, namespace: shop}\nspec: {targetRefs: "    \
+	     "[{group: \"\", kind: Service, name: z}], " spec "}\n"
+#define RULES "rules: [{name: r, limit: {requests: 10, unit: Minute, burst: 20}}]"
+	static const char *const bad[] = {
+		LIMIT(RULES), // scope is required: what is counted where is no detail
+		LIMIT("scope: Cluster, " RULES),
+		LIMIT("scope: Node, rules: [{name: r, limit: {requests: 0, unit: Minute}}]"),
+		LIMIT("scope: Node, rules: [{name: r, limit: {requests: 1, unit: Fortnight}}]"),
+		LIMIT("scope: Node, rules: [{name: r, lmit: {}}]"),
+	};
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t, LIMIT("scope: Node, rules: [{name: r, clientSelectors: [{sourceCIDR: {type: "
+			    "Distinct, value: 10.0.0.0/8}}], limit: {requests: 10, unit: Hour}}]"));
+	assert_int_equal(t.findings.count, 0);
+	const struct rate_limit_policy *p = t.model->limits.items[0];
+
+	assert_int_equal(p->limits[0].key, LIMIT_KEY_CLIENT_ADDR);
+	assert_int_equal(p->limits[0].requests, 10);
+	assert_int_equal(p->limits[0].unit_s, 3600);
+	assert_true(slice_eq_str(p->limits[0].id, "shop/l/r"));
+	texts_close(&t);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		texts_open(&t);
+		texts_add(&t, bad[i]);
+		if (t.findings.errors == 0 || t.model->limits.count != 0)
+			fail_msg("row %zu: %s", i, bad[i]);
+		texts_close(&t);
+	}
+}
+
+static void mesh_config(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	assert_true(slice_eq_str(t.model->meta.trust_domain, "cluster.local"));
+	texts_add(&t, OURS
+		  "kind: MeshConfig\nmetadata: {name: default}\nspec: {trustDomain: prod.example, "
+		  "tunnelPort: 14444, timeouts: {connect: 2s}}\n");
+	assert_int_equal(t.findings.count, 0);
+	assert_true(slice_eq_str(t.model->meta.trust_domain, "prod.example"));
+	assert_int_equal(t.model->tunnel_port, 14444);
+	assert_int_equal(t.model->meta.connect_timeout_ms, 2000);
+	texts_add(&t,
+		  OURS "kind: MeshConfig\nmetadata: {name: second}\nspec: {trustDomain: evil}\n");
+	assert_int_equal(t.findings.errors, 1);
+	assert_true(slice_eq_str(t.model->meta.trust_domain, "prod.example"));
+	texts_close(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pods),
+		cmocka_unit_test(services),
+		cmocka_unit_test(endpoint_slices),
+		cmocka_unit_test(nodes_lists_and_strangers),
+		cmocka_unit_test(wrong_rules),
+		cmocka_unit_test(what_is_not_enforced_is_an_error),
+		cmocka_unit_test(a_target_that_cannot_be_read),
+		cmocka_unit_test(a_whole_policy),
+		cmocka_unit_test(key_sets),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(mesh_config),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
