@@ -4,24 +4,21 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define KEEPALIVE_IDLE_S 30
+#define KEEPALIVE_IDLE_S     30
 #define KEEPALIVE_INTERVAL_S 10
-#define KEEPALIVE_PROBES 3
-#define SOURCE_PORT_FIRST 14500
+#define KEEPALIVE_PROBES     3
+// Ports of tunnels that we dial: between our own listeners and Kubernetes' node ports (30000 on).
+#define SOURCE_PORT_FIRST 16000
+#define SOURCE_PORT_LAST  29999
 #define SOURCE_PORT_TRIES 64
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
-#endif
-#ifndef IPV6_2292PKTOPTIONS
-#define IPV6_2292PKTOPTIONS 6
-#endif
-#ifndef IPV6_2292PKTINFO
-#define IPV6_2292PKTINFO 2
 #endif
 
 socklen_t sock_address_to(struct addr_port a, struct sockaddr_storage *out)
@@ -104,8 +101,7 @@ enum err sock_listen(struct addr_port at, const struct sock_listen_options *o, i
 		return give_up(fd);
 	if (o->mark && set_option(fd, SOL_SOCKET, SO_MARK, (int)o->mark) < 0)
 		return give_up(fd);
-	if (o->packet_info && (v4 ? set_option(fd, SOL_IP, IP_PKTINFO, 1)
-				  : set_option(fd, SOL_IPV6, IPV6_2292PKTINFO, 1)) < 0)
+	if (o->packet_info && v4 && set_option(fd, SOL_IP, IP_PKTINFO, 1) < 0)
 		return give_up(fd);
 	if (bind(fd, (struct sockaddr *)&address, bytes) < 0 || listen(fd, o->backlog) < 0)
 		return give_up(fd);
@@ -113,34 +109,37 @@ enum err sock_listen(struct addr_port at, const struct sock_listen_options *o, i
 	return ERR_OK;
 }
 
-// The interface that the handshake came in by: the kernel notes it in the new socket
-// (inet->mc_index, np->mcast_oif) and tells it through the packet options of a listener's child.
+// The interface that the handshake came in by: the kernel notes it in the new socket as where
+// multicast would leave (inet->mc_index, np->mcast_oif). IPv6 has an option that reads it; IPv4 tells
+// it through the packet options of a socket with IP_PKTINFO. (IPv6's packet options would keep the
+// SYN, and clone every later packet, as long as the connection lives.)
 static uint32_t ingress_interface(int fd, bool v4)
 {
 	union {
 		struct cmsghdr align;
-		uint8_t bytes[512];
+		uint8_t bytes[256];
 	} control;
 	socklen_t len = sizeof(control.bytes);
 
-	if (getsockopt(fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_PKTOPTIONS : IPV6_2292PKTOPTIONS,
-		       control.bytes, &len) < 0)
+	if (!v4) {
+		int index = 0;
+
+		len = sizeof(index);
+		if (getsockopt(fd, SOL_IPV6, IPV6_MULTICAST_IF, &index, &len) < 0 || index < 0)
+			return 0;
+		return (uint32_t)index;
+	}
+	if (getsockopt(fd, SOL_IP, IP_PKTOPTIONS, control.bytes, &len) < 0)
 		return 0;
 	struct msghdr m = {.msg_control = control.bytes, .msg_controllen = len};
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		if (v4 && c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO) {
-			struct in_pktinfo info;
+		struct in_pktinfo info;
 
-			memcpy(&info, CMSG_DATA(c), sizeof(info));
-			return (uint32_t)info.ipi_ifindex;
-		}
-		if (!v4 && c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_2292PKTINFO) {
-			struct in6_pktinfo info;
-
-			memcpy(&info, CMSG_DATA(c), sizeof(info));
-			return info.ipi6_ifindex;
-		}
+		if (c->cmsg_level != SOL_IP || c->cmsg_type != IP_PKTINFO)
+			continue;
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		return (uint32_t)info.ipi_ifindex;
 	}
 	return 0;
 }
@@ -175,15 +174,27 @@ void sock_tune(int fd, uint32_t user_timeout_ms)
 	(void)set_option(fd, SOL_TCP, TCP_USER_TIMEOUT, (int)user_timeout_ms);
 }
 
-// A port congruent to base modulo modulus; which one does not matter, the next free is taken.
+// A port congruent to base modulo modulus. SO_REUSEADDR lets connections to different addresses share
+// it; each dial begins one further, so that a second one to the same address, or one into a
+// TIME_WAIT, seldom meets the first (connect would say EADDRNOTAVAIL, and the next dial tries anew).
 static enum err bind_congruent(int fd, struct addr_port source, const struct sock_dial_options *o)
 {
-	uint16_t modulus = o->source_port_modulus;
-	uint16_t first = (uint16_t)(SOURCE_PORT_FIRST / modulus * modulus + o->source_port_base);
+	static _Atomic uint32_t next;
+	uint32_t modulus = o->source_port_modulus;
+	uint32_t first =
+		(SOURCE_PORT_FIRST + modulus - 1) / modulus * modulus + o->source_port_base;
+	uint32_t ports = (SOURCE_PORT_LAST - first) / modulus + 1;
 
+	if (o->source_port_base >= modulus || first > SOURCE_PORT_LAST) {
+		errno = EINVAL;
+		return ERR_IO;
+	}
+	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
+		return ERR_IO;
 	for (uint32_t i = 0; i < SOURCE_PORT_TRIES; i++) {
+		uint32_t nth = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % ports;
+		struct addr_port at = {source.addr, (uint16_t)(first + nth * modulus)};
 		struct sockaddr_storage address;
-		struct addr_port at = {source.addr, (uint16_t)(first + i * modulus)};
 		socklen_t bytes = sock_address_to(at, &address);
 
 		if (bind(fd, (struct sockaddr *)&address, bytes) == 0)
@@ -208,8 +219,7 @@ static enum err bind_source(int fd, bool v4, const struct sock_dial_options *o)
 		return ERR_OK;
 	socklen_t bytes = sock_address_to(source, &address);
 
-	if (set_transparent(fd, v4) < 0 ||
-	    set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1) < 0 ||
+	if (set_transparent(fd, v4) < 0 || set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1) < 0 ||
 	    bind(fd, (struct sockaddr *)&address, bytes) < 0)
 		return ERR_IO;
 	return ERR_OK;

@@ -14,7 +14,7 @@ enum err must_check sock_address_from(const struct sockaddr_storage *in, struct 
 struct sock_listen_options {
 	bool transparent; // IP_TRANSPARENT, for TPROXY
 	bool reuse_port;  // SO_REUSEPORT: one listener a worker
-	bool packet_info; // inherit IP_PKTINFO so that sock_ingress works on what it accepts
+	bool packet_info; // what it accepts can tell the interface it came in by (sock_accepted)
 	uint32_t mark;	  // SO_MARK, inherited by what it accepts; 0: none
 	int backlog;
 };
@@ -29,7 +29,9 @@ enum err must_check sock_accepted(int fd, struct addr_port *peer, struct addr_po
 struct sock_dial_options {
 	struct addr source; // none: the node's own
 	uint32_t mark;	    // SO_MARK; 0: none
-	uint16_t source_port_base; // 0: any. Else ports congruent to base modulo modulus are tried
+	// 0: any port. Else one that is congruent to base modulo modulus; dials to different addresses
+	// share ports, so that their number is not bounded by them.
+	uint16_t source_port_base;
 	uint16_t source_port_modulus;
 	uint32_t user_timeout_ms; // TCP_USER_TIMEOUT
 };
