@@ -293,7 +293,11 @@ static void congruent_ports(void **state)
 		at = endpoint(text, 0);
 		int listener = listen_loopback(&at);
 
+		int twin = dial(at, &o); // a second tunnel to the same peer
+
 		clients[i] = dial(at, &o);
+		close(accept_one(listener));
+		close(twin);
 		servers[i] = accept_one(listener);
 		assert_int_equal(sock_accepted(servers[i], &peer, &destination, &ifindex), ERR_OK);
 		assert_int_equal(peer.port % 64, 5);
