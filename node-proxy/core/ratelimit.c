@@ -6,12 +6,12 @@
 // set of eight buckets is scanned for the tag. A bucket whose TAT has passed is worth nothing to its
 // key, so only such are taken over, and an active key is never reset.
 //
-// Two threads that bring the same new key at once must meet in one bucket, or the key would have two
-// allowances. Hence a bucket is first claimed, and settled by its first charge only after a scan that
-// began later and removed every other claim for the tag. Of two claims the later one's scan has
-// seen the earlier: it removes it, or steps back where that has been settled by then. So at most one
-// bucket of a tag is ever settled. TATs of a bucket grow with every claim and charge, so a compare and swap
-// never mistakes a new claim for an old one.
+// Why two threads that bring the same new key never open two buckets for it: TATs only grow, and a
+// newcomer takes the bucket with the smallest TAT (the first of equals). Say one thread took i, then the
+// other j. The second's scan did not find the tag, so it read i before it was taken, and preferred j:
+// TAT(j) <= TAT(i). The first preferred i, and what it read of j was not later than what the second
+// took: TAT(i) <= TAT(j). So both were equal, and then both would have taken the first.
+// tests/unit/core/test_ratelimit_orders.c plays the orders.
 #include "core/ratelimit.h"
 
 #include "common/clock.h"
@@ -25,11 +25,8 @@
 // Longest time that a bucket can run ahead: sums with now stay far from 2^64.
 #define WINDOW_NS_MAX (1ull << 62)
 
-// Bit 0 of a tag: settled. 0 is no key.
-#define TAG_SETTLED 1ull
-
 struct bucket {
-	uint64_t tag;
+	uint64_t tag; // 0: never used
 	uint64_t tat_ns;
 };
 
@@ -48,7 +45,7 @@ _Static_assert(sizeof(struct set) == 128, "two cache lines");
 
 // One request of a key.
 struct charge {
-	uint64_t tag; // as claimed
+	uint64_t tag;
 	uint64_t now_ns;
 	uint64_t interval_ns; // that one request costs
 	uint64_t window_ns;   // how far TAT may run ahead of now
@@ -93,8 +90,7 @@ uint64_t ratelimit_seed(const struct ratelimit_table *t)
 
 // ---- one bucket --------------------------------------------------------------------------------
 
-// As TAT grows with every change of owner, a tag between two reads of the same TAT belongs to it. A pair
-// that is torn in the last try costs no more than a swap that fails, or one refusal.
+// As TAT grows with every change, a tag between two reads of the same TAT belongs to it.
 static struct bucket bucket_load(const struct bucket *b)
 {
 	struct bucket v;
@@ -125,68 +121,24 @@ static bool is_active(struct bucket v, uint64_t now_ns)
 
 // ---- sets --------------------------------------------------------------------------------------
 
-// The key's bucket in one scan: the settled one, else the first that is claimed for it.
-static struct bucket *find(struct set *s, uint64_t tag, struct bucket *value)
+// The key's bucket; else the one that has been idle longest; NULL: all are active.
+static struct bucket *find(struct set *s, const struct charge *c, struct bucket *value)
 {
-	struct bucket *found = NULL;
+	struct bucket *idle = NULL;
 
 	for (int i = 0; i < WAYS; i++) {
 		struct bucket v = bucket_load(&s->ways[i]);
 
-		if (v.tag == (tag | TAG_SETTLED)) {
+		if (v.tag == c->tag) {
 			*value = v;
 			return &s->ways[i];
 		}
-		if (v.tag == tag && !found) {
-			found = &s->ways[i];
-			*value = v;
-		}
-	}
-	return found;
-}
-
-// Gives up a claim, so that its key is free to settle in another bucket.
-static bool bucket_forget(struct bucket *b, struct bucket value)
-{
-	return bucket_swap(b, value, (struct bucket){0, value.tat_ns});
-}
-
-// Makes a claimed bucket the only one of its tag. True: it may be settled, unless it has changed.
-static bool make_sole(struct set *s, struct bucket *b, struct bucket value)
-{
-	for (int i = 0; i < WAYS; i++) {
-		struct bucket *other = &s->ways[i];
-		struct bucket v = bucket_load(other);
-
-		if (other == b)
+		if (is_active(v, c->now_ns) || (idle && v.tat_ns >= value->tat_ns))
 			continue;
-		if (v.tag == (value.tag | TAG_SETTLED)) {
-			bucket_forget(b, value); // if that fails, somebody else did it
-			return false;
-		}
-		if (v.tag == value.tag && !bucket_forget(other, v))
-			return false;
+		idle = &s->ways[i];
+		*value = v;
 	}
-	return true;
-}
-
-// Claims the bucket that has been idle longest. False: all are active.
-static bool claim(struct set *s, const struct charge *c)
-{
-	struct bucket *best = NULL;
-	struct bucket value = {0};
-
-	for (int i = 0; i < WAYS; i++) {
-		struct bucket v = bucket_load(&s->ways[i]);
-
-		if (is_active(v, c->now_ns) || (best && v.tat_ns >= value.tat_ns))
-			continue;
-		best = &s->ways[i];
-		value = v;
-	}
-	if (best)
-		bucket_swap(best, value, (struct bucket){c->tag, value.tat_ns + 1});
-	return best != NULL;
+	return idle;
 }
 
 // The set is full of active keys: the newcomer shares the one that has spent most.
@@ -232,16 +184,11 @@ static bool charge_own(struct set *s, const struct charge *c, struct ratelimit_v
 {
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
 		struct bucket value;
-		struct bucket *b = find(s, c->tag, &value);
+		struct bucket *b = find(s, c, &value);
 
-		if (!b) {
-			if (!claim(s, c))
-				return false;
-			continue;
-		}
-		if (!(value.tag & TAG_SETTLED) && !make_sole(s, b, value))
-			continue;
-		if (charge_bucket(b, value, c->tag | TAG_SETTLED, c, out))
+		if (!b)
+			return false;
+		if (charge_bucket(b, value, c->tag, c, out))
 			return true;
 	}
 	return false;
@@ -274,7 +221,7 @@ struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key,
 	uint64_t hash = hash_u64(key, t->seed);
 	struct set *s = &t->set[(hash >> 32) & (t->sets - 1)];
 
-	c.tag = hash & ~TAG_SETTLED ? hash & ~TAG_SETTLED : 2;
+	c.tag = hash ? hash : 1;
 	c.interval_ns = (unit_ns - 1) / requests + 1; // rounded up: never more than the limit
 	if (__builtin_mul_overflow(c.interval_ns, burst ? burst : requests, &c.window_ns) ||
 	    c.window_ns > WINDOW_NS_MAX)
