@@ -35,4 +35,10 @@ bool read_targets(const struct view *spec, struct object_meta *meta, struct targ
 bool read_paths(const struct view *v, struct ss_path_match **out, uint32_t *count);
 bool read_cidrs(const struct view *v, struct cidr **out, uint32_t *count);
 bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *count);
+struct policy_spec;
+bool read_jwt(struct model *m, const struct view *v, const struct object_meta *meta,
+	      struct policy_spec *spec);
+// Room for the entries of a list of at most max, or NULL with a finding.
+void *read_list(const struct view *list, uint32_t max, size_t item_bytes);
+struct slice read_lower(struct arena *a, struct slice s);
 bool read_jwks(const struct view *at, struct slice json, struct ss_provider *out);

@@ -12,20 +12,6 @@
 static const char *const actions[] = {"Deny", "Allow", NULL}; // enum rule_action
 static const char *const modes[] = {"Enforce", "Audit", NULL}; // enum enforcement_mode
 
-// Rows of a list into an array of the arena: what every list below has in common.
-static void *list_begin(const struct view *list, uint32_t max, size_t item_bytes)
-{
-	uint32_t n = tree_count(list->tree);
-	void *items;
-
-	if (!view_require(list, TREE_LIST))
-		return NULL;
-	items = n <= max ? arena_alloc(list->arena, n, item_bytes) : NULL;
-	if (!items)
-		view_error(list, "has more than %u entries", max);
-	return items;
-}
-
 // ---- targets -----------------------------------------------------------------------------------
 
 static bool read_target(const struct view *v, const struct object_meta *meta, struct target *t)
@@ -58,7 +44,7 @@ bool read_targets(const struct view *spec, struct object_meta *meta, struct targ
 		  uint32_t *count)
 {
 	struct view list = view_get(spec, "targetRefs");
-	struct target *targets = list_begin(&list, TARGETS_MAX, sizeof(*targets));
+	struct target *targets = read_list(&list, TARGETS_MAX, sizeof(*targets));
 	uint32_t index = 0;
 
 	*count = 0;
@@ -79,7 +65,7 @@ bool read_targets(const struct view *spec, struct object_meta *meta, struct targ
 
 bool read_cidrs(const struct view *v, struct cidr **out, uint32_t *count)
 {
-	struct cidr *list = list_begin(v, 65536, sizeof(*list));
+	struct cidr *list = read_list(v, 65536, sizeof(*list));
 	uint32_t index = 0;
 
 	*count = 0;
@@ -131,7 +117,7 @@ bool read_paths(const struct view *v, struct ss_path_match **out, uint32_t *coun
 		*count = 1;
 		return list && read_path(v, list);
 	}
-	list = list_begin(v, LIST_MAX, sizeof(*list));
+	list = read_list(v, LIST_MAX, sizeof(*list));
 	if (!list)
 		return false;
 	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
@@ -143,23 +129,10 @@ bool read_paths(const struct view *v, struct ss_path_match **out, uint32_t *coun
 	return true;
 }
 
-static struct slice lower(struct arena *a, struct slice s)
-{
-	struct slice copy = arena_copy(a, s);
-
-	for (size_t i = 0; i < copy.len; i++) {
-		uint8_t *c = (uint8_t *)(uintptr_t)&copy.ptr[i];
-
-		if (*c >= 'A' && *c <= 'Z')
-			*c |= 0x20;
-	}
-	return copy;
-}
-
 bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *count)
 {
 	static const char *const keys[] = {"name", "values", "value", "type", NULL};
-	struct ss_header_match *list = list_begin(v, 64, sizeof(*list));
+	struct ss_header_match *list = read_list(v, 64, sizeof(*list));
 	uint32_t index = 0;
 
 	*count = 0;
@@ -172,7 +145,7 @@ bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *
 		view_only(&i, keys);
 		if (!view_text(&name, &h->name))
 			return false;
-		h->name = lower(v->arena, h->name);
+		h->name = read_lower(v->arena, h->name);
 		if (view_present(&values) && !view_texts(&values, 256, &h->values, &h->value_count))
 			return false;
 	}
@@ -223,7 +196,7 @@ static bool read_sources(const struct view *v, struct ss_rule *r)
 {
 	uint32_t index = 0;
 
-	r->sources = list_begin(v, LIST_MAX, sizeof(*r->sources));
+	r->sources = read_list(v, LIST_MAX, sizeof(*r->sources));
 	if (!r->sources)
 		return false;
 	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
@@ -239,7 +212,7 @@ static bool read_claims(const struct view *v, struct ss_rule *r)
 	static const char *const keys[] = {"name", "valueType", "values", NULL};
 	uint32_t index = 0;
 
-	r->claims = list_begin(v, 64, sizeof(*r->claims));
+	r->claims = read_list(v, 64, sizeof(*r->claims));
 	if (!r->claims)
 		return false;
 	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
@@ -289,7 +262,7 @@ static bool read_rule_ports(const struct view *v, struct ss_rule *r)
 	uint32_t index = 0;
 	uint64_t n;
 
-	r->ports = list_begin(v, LIST_MAX, sizeof(*r->ports));
+	r->ports = read_list(v, LIST_MAX, sizeof(*r->ports));
 	if (!r->ports)
 		return false;
 	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
@@ -319,7 +292,7 @@ static bool read_operation(const struct view *v, struct ss_rule *r)
 	if (view_present(&hosts) && !view_texts(&hosts, LIST_MAX, &r->hosts, &r->host_count))
 		return false;
 	for (uint32_t i = 0; i < r->host_count; i++)
-		r->hosts[i] = lower(v->arena, r->hosts[i]);
+		r->hosts[i] = read_lower(v->arena, r->hosts[i]);
 	return !view_present(&ports) || read_rule_ports(&ports, r);
 }
 
@@ -365,7 +338,7 @@ static bool read_authorization(const struct view *v, struct policy_spec *spec)
 	}
 	if (!view_present(&rules))
 		return true;
-	spec->rules = list_begin(&rules, RULES_MAX, sizeof(*spec->rules));
+	spec->rules = read_list(&rules, RULES_MAX, sizeof(*spec->rules));
 	if (!spec->rules)
 		return false;
 	for (struct view i = view_first(&rules); i.tree; i = view_next(&rules, &i, &index)) {
@@ -374,146 +347,6 @@ static bool read_authorization(const struct view *v, struct policy_spec *spec)
 		spec->rule_count++;
 	}
 	return true;
-}
-
-// ---- JWT ---------------------------------------------------------------------------------------
-
-static bool read_token_headers(const struct view *v, struct ss_provider *p)
-{
-	static const char *const keys[] = {"name", "valuePrefix", NULL};
-	struct view extract = view_get(v, "extractFrom"), list = view_get(&extract, "headers");
-	uint32_t index = 0;
-
-	if (!view_present(&list)) {
-		p->headers = arena_alloc(v->arena, 1, sizeof(*p->headers));
-		if (!p->headers)
-			return false;
-		p->headers[p->header_count++] = (struct ss_header_source){
-			SLICE_LIT("authorization"), SLICE_LIT("Bearer ")};
-		return true;
-	}
-	p->headers = list_begin(&list, 16, sizeof(*p->headers));
-	if (!p->headers)
-		return false;
-	for (struct view i = view_first(&list); i.tree; i = view_next(&list, &i, &index)) {
-		struct view name = view_get(&i, "name"), prefix = view_get(&i, "valuePrefix");
-		struct ss_header_source *h = &p->headers[p->header_count++];
-
-		view_only(&i, keys);
-		if (!view_text(&name, &h->name) ||
-		    (view_present(&prefix) && !view_text(&prefix, &h->prefix)))
-			return false;
-		h->name = lower(v->arena, h->name);
-	}
-	return true;
-}
-
-static bool read_value_ref(struct model *m, const struct view *v, struct slice ns, struct slice *out)
-{
-	static const char *const keys[] = {"group", "kind", "name", "key", NULL};
-	static const char *const kinds[] = {"ConfigMap", "Secret", NULL};
-	struct view kind = view_get(v, "kind"), name = view_get(v, "name"), key = view_get(v, "key");
-	struct slice object, member = SLICE_LIT("jwks");
-	int index = 0;
-
-	if (!view_require(v, TREE_MAP))
-		return false;
-	view_only(v, keys);
-	if ((view_present(&kind) && !view_word(&kind, kinds, &index)) || !view_text(&name, &object) ||
-	    (view_present(&key) && !view_text(&key, &member)))
-		return false;
-	const struct data_object *d = model_data(m, ns, object, index == 1);
-
-	if (!d) {
-		view_error(&name, "there is no %s %.*s in namespace %.*s", kinds[index],
-			   SLICE_ARG(object), SLICE_ARG(ns));
-		return false;
-	}
-	for (uint32_t i = 0; i < d->data.count; i++) {
-		if (slice_eq(d->data.list[i].key, member)) {
-			*out = d->data.list[i].value;
-			return true;
-		}
-	}
-	view_error(v, "%s %.*s has no key %.*s", kinds[index], SLICE_ARG(object), SLICE_ARG(member));
-	return false;
-}
-
-static bool read_local_jwks(struct model *m, const struct view *v, struct slice ns,
-			    struct ss_provider *p)
-{
-	static const char *const keys[] = {"type", "inline", "valueRef", NULL};
-	static const char *const types[] = {"Inline", "ValueRef", NULL};
-	struct view type = view_get(v, "type"), text = view_get(v, "inline");
-	struct view ref = view_get(v, "valueRef");
-	struct slice json;
-	int index;
-
-	if (!view_require(v, TREE_MAP))
-		return false;
-	view_only(v, keys);
-	index = view_present(&ref) && !view_present(&text);
-	if (view_present(&type) && !view_word(&type, types, &index))
-		return false;
-	if (index == 1)
-		return read_value_ref(m, &ref, ns, &json) && read_jwks(&ref, json, p);
-	return view_text(&text, &json) && read_jwks(&text, json, p);
-}
-
-static bool read_provider(struct model *m, const struct view *v, const struct object_meta *meta,
-			  struct ss_provider *p)
-{
-	static const char *const keys[] = {"name",	 "issuer",	"audiences", "localJWKS",
-					   "extractFrom", "clockSkew", "remoteJWKS", NULL};
-	struct view name = view_get(v, "name"), issuer = view_get(v, "issuer");
-	struct view audiences = view_get(v, "audiences"), local = view_get(v, "localJWKS");
-	struct view skew = view_get(v, "clockSkew"), remote = view_get(v, "remoteJWKS");
-	char id[512];
-	uint64_t ms = 0;
-
-	view_only(v, keys);
-	if (view_present(&remote)) {
-		view_error(&remote, "remote key sets are not supported yet");
-		return false;
-	}
-	if (!view_text(&name, &p->name) || (view_present(&issuer) && !view_text(&issuer, &p->issuer)))
-		return false;
-	if (view_present(&audiences) &&
-	    !view_texts(&audiences, 64, &p->audiences, &p->audience_count))
-		return false;
-	if (view_present(&skew) && !view_duration_ms(&skew, &ms))
-		return false;
-	p->clock_skew_s = (uint32_t)(ms / 1000);
-	snprintf(id, sizeof(id), "%.*s/%.*s/%.*s", SLICE_ARG(meta->namespace),
-		 SLICE_ARG(meta->name), SLICE_ARG(p->name));
-	p->id = arena_copy(v->arena, slice_str(id));
-	return read_token_headers(v, p) && read_local_jwks(m, &local, meta->namespace, p);
-}
-
-static bool read_jwt(struct model *m, const struct view *v, const struct object_meta *meta,
-		     struct policy_spec *spec)
-{
-	static const char *const keys[] = {"providers", "optional", NULL};
-	struct view providers = view_get(v, "providers"), optional = view_get(v, "optional");
-	uint32_t index = 0;
-
-	if (!view_require(v, TREE_MAP))
-		return false;
-	view_only(v, keys);
-	spec->has_jwt = true;
-	if (view_present(&optional) && !view_bool(&optional, &spec->jwt_optional))
-		return false;
-	spec->providers = list_begin(&providers, 16, sizeof(*spec->providers));
-	if (!spec->providers)
-		return false;
-	for (struct view i = view_first(&providers); i.tree; i = view_next(&providers, &i, &index)) {
-		if (!read_provider(m, &i, meta, &spec->providers[spec->provider_count]))
-			return false;
-		spec->provider_count++;
-	}
-	if (spec->provider_count == 0)
-		view_error(&providers, "names no provider");
-	return spec->provider_count > 0;
 }
 
 // ---- SecurityPolicy ----------------------------------------------------------------------------
