@@ -38,6 +38,7 @@ ok_equal "legacy: NodePort" "$outside4 dialled ${node4[1]}:30080: hello" "$(ask 
 
 # kubelet was upgraded and uses nft from now on.
 kube_proxy_iptables 1 nft
+# shellcheck disable=SC2016 # the inner shell's
 in_ns n1 sh -c 'for t in mangle nat filter; do for i in iptables-legacy ip6tables-legacy; do $i -t $t -S | grep -q KUBE && { $i -t $t -F; $i -t $t -X; }; done; done; :'
 ok_false "changed sides: verify says so" rules 1 verify
 ok_true "changed sides: apply" rules 1 apply --force

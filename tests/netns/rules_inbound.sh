@@ -28,9 +28,9 @@ server new
 start knock a "${tcp_program[@]}" knock "$new4" 8080 300
 within 5 has_more_lines "$work/knock.log" 50
 pod_attach new 2 "$new4" "$new6"
-within 20 grep -q done "$work/knock.log"
+within 20 grep -q finished "$work/knock.log"
 ok_equal "a new pod: the proxy answered every knock before and after its birth" \
-	"300 dialled" "$(grep -v -e ready -e done "$work/knock.log" | sort | uniq -c | xargs)"
+	"300 dialled" "$(grep -v -e ready -e finished "$work/knock.log" | sort | uniq -c | xargs)"
 ok_equal "a new pod: no TCP packet reached it past the proxy" "0" "$(packets_in_pod new)"
 ok_equal "a new pod: reachable, for the node itself dials it" "new sees ${node4[2]}: hello" \
 	"$(ask n2 "$new4" 8080)"

@@ -9,6 +9,7 @@ world_up
 kube_proxy 1 iptables
 kube_proxy 2 iptables
 for n in 1 2; do
+	# shellcheck disable=SC2016 # the inner shell's
 	in_ns n$n sh -c 'for f in /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv4/conf/*/src_valid_mark; do echo 1 >$f; done'
 	capture $n
 done

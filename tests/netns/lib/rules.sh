@@ -206,7 +206,7 @@ kube_proxy_iptables() { # NODE-NUMBER [nft|legacy]
 			echo '-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT'
 			echo COMMIT
 			echo '*nat'
-			for c in SERVICES NODEPORTS MARK-MASQ POSTROUTING; do echo ":KUBE-$c - [0:0]"; done
+			printf ':KUBE-%s - [0:0]\n' SERVICES NODEPORTS MARK-MASQ POSTROUTING
 			echo '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
 			echo '-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
 			echo '-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING'
@@ -317,6 +317,7 @@ ask() { # NAMESPACE ADDRESS PORT [OPTION...]
 # A connection that stays: `hold NAME …`, then `say NAME WORDS` prints the answer.
 hold() { # NAME NAMESPACE ADDRESS PORT [OPTION...]
 	mkfifo "$work/$1.in"
+	# shellcheck disable=SC2034 # kept open, so that the reader never sees the end
 	exec {hold_fd}<>"$work/$1.in"
 	start_input=$work/$1.in start "$1" "$2" "${tcp_program[@]}" hold "${@:3}"
 }

@@ -175,7 +175,7 @@ def knock(host, port, count):
                 print(re.search("sees|dialled|$", exchange(s, "hello"))[0], flush=True)
         except OSError as error:
             print(word_for(error), flush=True)
-    print("done", flush=True)
+    print("finished", flush=True)
 
 
 def hold(host, port, *arguments):
