@@ -128,8 +128,8 @@ static void test_report(void **state)
 	assert_int_equal(file_read(path, 4095, &text), ERR_OK);
 	buf_put_u8(&text, 0);
 	assert_non_null(strstr((char *)text.ptr, "{\"verified\":false,\"at_unix_ms\":1"));
-	assert_non_null(
-		strstr((char *)text.ptr, "\"backend\":\"nft\",\"error\":\"a \\\"quoted\\\"\\n"));
+	assert_non_null(strstr((char *)text.ptr,
+			       "\"backend\":\"nft\",\"error\":\"a \\\"quoted\\\"\\u000a"));
 	buf_deinit(&text);
 }
 
