@@ -65,21 +65,21 @@ export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=99
 run_lint() {
 	local check
 	for check in tests/lint/*.sh; do
-		[[ -e $check && $check != */run.sh ]] && run_one lint "$(basename "$check" .sh)" 300 bash "$check"
+		[[ ! -e $check || $check == */run.sh ]] || run_one lint "$(basename "$check" .sh)" 300 bash "$check"
 	done
 }
 
 run_unit() {
 	local test
 	for test in build/asan/tests/unit-*; do
-		[[ -x $test && -f $test ]] && run_one unit "${test##*/unit-}" 180 "$test"
+		[[ ! -x $test || ! -f $test ]] || run_one unit "${test##*/unit-}" 180 "$test"
 	done
 }
 
 run_golden() {
 	local case
 	for case in tests/golden/*/run.sh; do
-		[[ -e $case ]] && run_one golden "$(basename "$(dirname "$case")")" 60 env BIN=build/asan/bin bash "$case"
+		[[ ! -e $case ]] || run_one golden "$(basename "$(dirname "$case")")" 60 env BIN=build/asan/bin bash "$case"
 	done
 }
 
@@ -92,7 +92,7 @@ run_netns() {
 	for scenario in tests/netns/*.sh; do
 		case $(basename "$scenario") in sandbox.sh | demo.sh) continue ;; esac
 		bin=$PWD/build/asan/bin
-		head -n 20 "$scenario" | grep -q '^# build: release' && bin=$PWD/build/bin
+		if head -n 20 "$scenario" | grep -q '^# build: release'; then bin=$PWD/build/bin; fi
 		run_one netns "$(basename "$scenario" .sh)" 300 env BIN="$bin" bash "$scenario"
 	done
 	run_one netns demo 180 env BIN="$PWD/build/bin" bash tests/netns/demo.sh
@@ -102,8 +102,11 @@ echo "building (release and sanitized)"
 ./build.sh build 2>"$logs/build.log" || { cat "$logs/build.log"; exit 1; }
 ./build.sh build-asan 2>"$logs/build-asan.log" || { cat "$logs/build-asan.log"; exit 1; }
 for kind in lint unit golden netns; do
-	kind_wanted "$kind" && "run_$kind"
+	if kind_wanted "$kind"; then "run_$kind"; fi
 done
-((skipped)) && printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped" ||
+if ((skipped)); then
+	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+else
 	printf '%d passed, %d failed\n' "$passed" "$failed"
+fi
 ((failed == 0 && passed > 0))

@@ -19,7 +19,8 @@ static void print_findings(const struct diagnostics *d, FILE *to)
 
 	buf_init_growing(&b, 16u << 20);
 	diagnostics_print(d, &b);
-	fwrite(b.ptr, 1, b.len, to);
+	if (b.len > 0)
+		fwrite(b.ptr, 1, b.len, to);
 	buf_deinit(&b);
 }
 
