@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck disable=SC2317 # check and explain are called by name (same)
 # Golden cases: what policy-sync says about a directory of YAML, word for word.
 #
 #   run.sh [--update] [CASE...]      all cases by default; BIN says where policy-sync is
