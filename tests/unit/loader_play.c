@@ -121,11 +121,20 @@ static void evil_take(struct evil *v, const struct sync_message *m)
 		v->hellos++;
 		v->held = m->generation;
 		v->held_count = m->ref_count;
+		assert_in_range(m->public_key.len, 1, sizeof(v->public_der));
+		memcpy(v->public_der, m->public_key.ptr, m->public_key.len);
+		v->public_len = m->public_key.len;
 		memcpy(v->held_refs, m->refs, m->ref_count * sizeof(m->refs[0]));
 		assert_int_equal(sync_wire_send(&v->wire, &welcome, clock_monotonic_ns()), ERR_OK);
 	} else if (m->type == SYNC_ACK) {
 		v->acks++;
 		v->acked = m->generation;
+	} else if (m->type == SYNC_INSTALLED && m->reason.len > 0) {
+		v->not_installed++;
+		snprintf(v->not_installed_why.text, sizeof(v->not_installed_why.text), "%.*s",
+			 SLICE_ARG(m->reason));
+	} else if (m->type == SYNC_INSTALLED) {
+		v->installed++;
 	} else if (m->type == SYNC_NACK) {
 		v->nacks++;
 		snprintf(v->nack.text, sizeof(v->nack.text), "%.*s", SLICE_ARG(m->reason));

@@ -30,7 +30,11 @@ struct evil {
 	struct generation held; // of the last HELLO
 	uint32_t held_count;
 	struct section_ref held_refs[SNAPSHOT_SECTIONS_MAX];
+	uint8_t public_der[X509_PUBLIC_DER_MAX]; // of the last HELLO
+	size_t public_len;
 	uint32_t acks, nacks;
+	uint32_t installed, not_installed;
+	struct reason not_installed_why;
 	struct reason nack;
 	struct generation acked;
 };

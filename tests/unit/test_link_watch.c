@@ -196,6 +196,12 @@ static void uplinks_and_default_routes_pin_nothing(void **state)
 	snapshot_with(t, "uid-3", POD4, POD6);
 	assert_int_equal(check(t, POD4, "uid-3", "up0"), LINK_UNKNOWN);
 	assert_int_equal(links_count(t->links), 0);
+	// A default route pins nothing either, by whatever interface it leads.
+	run("ip route del 10.245.1.5/32; ip route del default");
+	add_pod("veth-x");
+	run("ip route add default dev veth-x");
+	snapshot_with(t, "uid-4", POD4, POD6);
+	assert_int_equal(check(t, POD4, "uid-4", "veth-x"), LINK_UNKNOWN);
 }
 
 static void a_route_that_comes_later_is_found(void **state)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -334,31 +335,99 @@ static void a_wrong_patch_asks_for_all_of_it(void **state)
 	fixture_close(&g);
 }
 
-// policy-sync is believed about policy, not about who we are.
-static void a_certificate_for_another_is_refused(void **state)
+// ---- certificates ------------------------------------------------------------------------------
+
+struct offer {
+	struct x509_key root;
+	uint8_t root_pem[X509_CERT_PEM_MAX];
+	struct buf trust;
+};
+
+static void offer_open(struct offer *o)
+{
+	int64_t now = (int64_t)time(NULL);
+
+	assert_int_equal(x509_key_generate(&o->root), ERR_OK);
+	buf_init_fixed(&o->trust, o->root_pem, sizeof(o->root_pem));
+	assert_int_equal(x509_make_root(&o->root, SLICE_LIT("root"), now - 600, now + 6000,
+					&o->trust),
+			 ERR_OK);
+}
+
+static void offer(struct test *t, struct offer *o, struct slice public_der, const char *uri,
+		  int64_t not_before, int64_t not_after)
+{
+	struct sync_message m = {.type = SYNC_CERTIFICATE, .trust_pem = buf_slice(&o->trust)};
+	uint8_t pem[X509_CERT_PEM_MAX];
+	struct buf chain;
+
+	buf_init_fixed(&chain, pem, sizeof(pem));
+	assert_int_equal(x509_sign_leaf(&o->root, buf_slice(&o->trust), public_der, slice_str(uri),
+					(struct slice){0}, not_before, not_after, &chain),
+			 ERR_OK);
+	m.chain_pem = buf_slice(&chain);
+	evil_send(&t->evil, &m);
+}
+
+static bool has_judged(void *context)
+{
+	struct evil *v = &((struct test *)context)->evil;
+
+	return v->installed + v->not_installed > 0;
+}
+
+static void expect_judgement(struct test *t, const char *refusal)
+{
+	assert_true(world_until(&t->w, has_judged, t));
+	assert_int_equal(t->evil.installed, refusal ? 0 : 1);
+	if (refusal)
+		assert_string_equal(t->evil.not_installed_why.text, refusal);
+	t->evil.installed = t->evil.not_installed = 0;
+}
+
+// policy-sync is believed about policy, not about who we are; and whatever it sends, a certificate that
+// is good is not given up.
+static void certificates_are_judged(void **state)
 {
 	struct test *t = *state;
 	struct sync_message m = {.type = SYNC_CERTIFICATE};
-	struct ca_request request = {.verb = CA_SIGN_NODE, .lifetime_s = 600};
-	static struct ca_reply reply;
-	struct x509_key key;
-	struct fixture f;
+	static const char n1[] = "spiffe://cluster.local/node/n1";
+	int64_t now = (int64_t)time(NULL);
+	struct slice ours;
+	struct x509_key other;
+	struct offer o;
+	struct hold *kept;
 
-	begin_with_a_good_one(t, &f);
-	assert_int_equal(x509_key_generate(&key), ERR_OK);
-	snprintf(request.trust_domain, sizeof(request.trust_domain), "cluster.local");
-	snprintf(request.node, sizeof(request.node), "n2");
-	memcpy(request.public_der, key.public_der, sizeof(request.public_der));
-	assert_int_equal(ca_client_ask(t->w.ca_fd, &request, &reply), ERR_OK);
-	m.chain_pem = slice_make(reply.chain_pem, reply.chain_bytes);
-	m.trust_pem = slice_make(reply.trust_pem, reply.trust_bytes);
-	evil_send(&t->evil, &m);
+	assert_true(world_until(&t->w, evil_has_hello, t));
+	offer_open(&o);
+	ours = slice_make(t->evil.public_der, t->evil.public_len);
+	offer(t, &o, ours, n1, now - 60, now + 600);
+	expect_judgement(t, NULL);
+	assert_int_equal(t->worker.credentials_seen, 1);
+	assert_int_equal(t->worker.not_after, now + 600);
+	kept = t->worker.credentials;
+	assert_int_equal(x509_key_generate(&other), ERR_OK);
+	offer(t, &o, slice_make(other.public_der, other.public_len), n1, now - 60, now + 600);
+	expect_judgement(t, "the certificate is for a key that is not ours");
+	offer(t, &o, ours, "spiffe://cluster.local/node/n2", now - 60, now + 600);
+	expect_judgement(t, "the certificate is for spiffe://cluster.local/node/n2, "
+			    "this is node n1");
+	offer(t, &o, ours, "spiffe://cluster.local/ns/shop/sa/n1", now - 60, now + 600);
+	expect_judgement(t, "the certificate is for spiffe://cluster.local/ns/shop/sa/n1, "
+			    "this is node n1");
+	offer(t, &o, ours, n1, now - 600, now - 1);
+	expect_judgement(t, "the certificate has ended already");
+	offer(t, &o, ours, n1, now + 3000, now + 6000);
+	assert_true(world_until(&t->w, has_judged, t));
+	assert_non_null(strstr(t->evil.not_installed_why.text, "a clock is wrong"));
+	t->evil.not_installed = 0;
 	m.chain_pem = SLICE_LIT("no certificate");
+	m.trust_pem = buf_slice(&o.trust);
 	evil_send(&t->evil, &m);
-	world_for(&t->w, 200);
-	assert_int_equal(t->worker.credentials_seen, 0);
-	assert_int_equal(t->status.certs.refused, 2);
-	fixture_close(&f);
+	expect_judgement(t, "the certificate cannot be read");
+	assert_ptr_equal(t->worker.credentials, kept);
+	assert_int_equal(t->worker.credentials_seen, 1);
+	assert_int_equal(t->status.certs.installed, 1);
 }
 
 int main(void)
@@ -378,8 +447,8 @@ int main(void)
 						play_setup_evil, play_teardown),
 		cmocka_unit_test_setup_teardown(a_wrong_patch_asks_for_all_of_it, play_setup_evil,
 						play_teardown),
-		cmocka_unit_test_setup_teardown(a_certificate_for_another_is_refused,
-						play_setup_evil, play_teardown),
+		cmocka_unit_test_setup_teardown(certificates_are_judged, play_setup_evil,
+						play_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,7 +199,7 @@ static void a_refusal_is_kept_and_not_repeated(void **state)
 static void a_removed_node_is_revoked(void **state)
 {
 	struct test *t = *state;
-	static const char *const left[] = {"n1"};
+	static const char *const left[] = {"n1"}, *const back[] = {"n1", "n2"};
 	struct node *n1, *n2;
 
 	nodes_connect_both(t, &n1, &n2);
@@ -214,6 +214,12 @@ static void a_removed_node_is_revoked(void **state)
 	node_connect(n2);
 	assert_true(world_until(&t->w, node_has_ended, n2));
 	assert_string_equal(n2->refused.text, "unknown node: the cluster has none of this name");
+	// Nor does its old key come back with a node of the same name.
+	world_set_nodes(&t->w, back, 2);
+	world_publish(&t->w);
+	assert_true(world_until(&t->w, nodes_are_quiet, t));
+	assert_int_equal(snapshot_node_count(n1->snapshot), 2);
+	assert_false(node_pins(n1, "n2", &n2->key));
 }
 
 static bool node_has_two_certificates(void *context)

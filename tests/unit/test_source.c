@@ -263,6 +263,21 @@ static void configmap_volumes_are_followed(void **state)
 			 "ln -s ..three ..data_tmp && mv -T ..data_tmp ..data");
 }
 
+// A file elsewhere that a name in the directory leads to.
+static void files_elsewhere_are_followed(void **state)
+{
+	struct test *t = *state;
+	char path[96];
+
+	shell(t,
+	      "mkdir -p far watched && ln -s ../far/a.yaml watched/a.yaml && echo a >far/a.yaml");
+	watch_free(t->watch);
+	snprintf(path, sizeof(path), "%s/watched", t->dir);
+	assert_int_equal(watch_new(path, &t->watch), ERR_OK);
+	expect_change(t, "echo b >>far/a.yaml");
+	expect_change(t, "cp far/a.yaml far/x && mv far/x far/a.yaml");
+}
+
 // The directory itself may be a link, or be replaced.
 static void the_directory_may_be_swapped(void **state)
 {
@@ -319,6 +334,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(every_way_of_editing_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(configmap_volumes_are_followed, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_elsewhere_are_followed, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_directory_may_be_swapped, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_open_file_is_waited_for, setup, teardown),
 	};
