@@ -6,6 +6,8 @@
 //   NO_SQARRAY (6.6)              one indirection less a submission
 //   CQSIZE                        room for a burst of multishot completions
 //   R_DISABLED + RESTRICTIONS     io_uring passes seccomp by: only the verbs below may be asked
+//   registered ring descriptor    a turn need not count references of a file shared by all threads
+// What the running kernel has is found out by trying, never by its version.
 #include "io/ring.h"
 
 #include <errno.h>
@@ -31,18 +33,21 @@ struct ring_buffers {
 
 struct ring {
 	struct io_uring uring;
+	// Addresses to connect to, one for each place of the submission queue: the kernel copies
+	// when it takes the submission, and only then the place is used again.
+	struct sockaddr_storage *addresses;
 	struct ring_buffers groups[RING_GROUP_COUNT];
 	struct ring_counters counters;
 };
 
 static const uint8_t allowed_operations[] = {
-	IORING_OP_ACCEPT,  IORING_OP_RECV,     IORING_OP_SEND,	    IORING_OP_SENDMSG,
-	IORING_OP_CONNECT, IORING_OP_POLL_ADD, IORING_OP_CLOSE,	    IORING_OP_ASYNC_CANCEL,
+	IORING_OP_ACCEPT,  IORING_OP_RECV,     IORING_OP_SEND,	IORING_OP_SENDMSG,
+	IORING_OP_CONNECT, IORING_OP_POLL_ADD, IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL,
 };
 
 static enum err ring_restrict(struct ring *r)
 {
-	struct io_uring_restriction list[sizeof(allowed_operations) + 1];
+	struct io_uring_restriction list[sizeof(allowed_operations) + 2];
 	uint32_t n = 0;
 
 	memset(list, 0, sizeof(list));
@@ -51,8 +56,27 @@ static enum err ring_restrict(struct ring *r)
 		list[n].sqe_op = allowed_operations[n];
 	}
 	list[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	list[n++].sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+	list[n++].sqe_flags = IOSQE_BUFFER_SELECT;
+	list[n].opcode =
+		IORING_RESTRICTION_REGISTER_OP; // for ring_free; nothing is registered anew
+	list[n++].register_op = IORING_UNREGISTER_RING_FDS;
 	return io_uring_register_restrictions(&r->uring, list, n) < 0 ? ERR_UNSUPPORTED : ERR_OK;
+}
+
+// Multishot receive came with SINGLE_ISSUER (6.0), provided buffer rings before; the rest is asked.
+static enum err ring_check(struct ring *r, struct reason *why)
+{
+	struct io_uring_probe *probe = io_uring_get_probe_ring(&r->uring);
+	bool all = probe && (r->uring.features & IORING_FEAT_NODROP) &&
+		   (r->uring.features & IORING_FEAT_EXT_ARG);
+
+	for (size_t i = 0; all && i < sizeof(allowed_operations); i++)
+		all = io_uring_opcode_supported(probe, allowed_operations[i]);
+	io_uring_free_probe(probe);
+	return all ? ERR_OK
+		   : err_because(ERR_UNSUPPORTED, why,
+				 "this kernel's io_uring lacks operations that node-proxy needs: "
+				 "Linux 6.1 or later is needed");
 }
 
 static enum err ring_setup(struct ring *r, const struct ring_config *c, struct reason *why)
@@ -81,15 +105,16 @@ static enum err ring_setup(struct ring *r, const struct ring_config *c, struct r
 				   "io_uring is forbidden here (kernel.io_uring_disabled, or a "
 				   "seccomp profile): node-proxy needs it");
 	if (error == -ENOSYS || error == -EINVAL)
-		return err_because(ERR_UNSUPPORTED, why,
-				   "this kernel's io_uring is too old: Linux 6.1 or later is needed");
+		return err_because(
+			ERR_UNSUPPORTED, why,
+			"this kernel's io_uring is too old: Linux 6.1 or later is needed");
 	return err_because(ERR_NOMEM, why, "io_uring: %s", strerror(-error));
 }
 
-static enum err ring_add_group(struct ring *r, enum ring_group group, uint32_t count, uint32_t bytes)
+static enum err ring_add_group(struct ring *r, enum ring_group group, uint32_t count,
+			       uint32_t bytes)
 {
 	struct ring_buffers *g = &r->groups[group];
-	int error;
 
 	g->memory = mmap(NULL, (size_t)count * bytes, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -99,14 +124,50 @@ static enum err ring_add_group(struct ring *r, enum ring_group group, uint32_t c
 	}
 	g->count = count;
 	g->bytes = bytes;
-	g->ring = io_uring_setup_buf_ring(&r->uring, count, (int)group, 0, &error);
-	if (!g->ring)
+	// Our own memory, because under restrictions it can only be let go with the whole ring.
+	void *entries = mmap(NULL, count * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (entries == MAP_FAILED)
 		return ERR_NOMEM;
+	g->ring = entries;
+	struct io_uring_buf_reg registration = {
+		.ring_addr = (uintptr_t)entries,
+		.ring_entries = count,
+		.bgid = (uint16_t)group,
+	};
+
+	if (io_uring_register_buf_ring(&r->uring, &registration, 0) < 0)
+		return ERR_UNSUPPORTED;
+	io_uring_buf_ring_init(g->ring);
 	g->mask = io_uring_buf_ring_mask(count);
 	for (uint32_t i = 0; i < count; i++)
 		io_uring_buf_ring_add(g->ring, g->memory + (size_t)i * bytes, bytes,
 				      (unsigned short)i, g->mask, (int)i);
 	io_uring_buf_ring_advance(g->ring, (int)count);
+	return ERR_OK;
+}
+
+static enum err ring_configure(struct ring *r, const struct ring_config *c, struct reason *why)
+{
+	enum err err = ring_check(r, why);
+
+	if (err != ERR_OK)
+		return err;
+	r->addresses = calloc(r->uring.sq.ring_entries, sizeof(*r->addresses));
+	if (!r->addresses)
+		return err_because(ERR_NOMEM, why, "no memory for a ring");
+	if (ring_add_group(r, RING_GROUP_STREAM, c->stream_buffers, c->stream_buffer_bytes) !=
+		    ERR_OK ||
+	    ring_add_group(r, RING_GROUP_TUNNEL, c->tunnel_buffers, c->tunnel_buffer_bytes) !=
+		    ERR_OK)
+		return err_because(ERR_NOMEM, why,
+				   "no receive buffers: out of memory, or not powers of two");
+	(void)io_uring_register_ring_fd(&r->uring); // only quicker
+	if (c->restrict_operations && ring_restrict(r) != ERR_OK)
+		return err_because(ERR_UNSUPPORTED, why, "io_uring could not be restricted");
+	if (io_uring_enable_rings(&r->uring) < 0)
+		return err_because(ERR_UNSUPPORTED, why, "io_uring could not be enabled");
 	return ERR_OK;
 }
 
@@ -122,13 +183,7 @@ enum err ring_new(const struct ring_config *c, struct ring **out, struct reason 
 		free(r);
 		return err;
 	}
-	if (ring_add_group(r, RING_GROUP_STREAM, c->stream_buffers, c->stream_buffer_bytes) != ERR_OK ||
-	    ring_add_group(r, RING_GROUP_TUNNEL, c->tunnel_buffers, c->tunnel_buffer_bytes) != ERR_OK)
-		err = err_because(ERR_NOMEM, why, "no memory for receive buffers");
-	if (err == ERR_OK && c->restrict_operations)
-		err = ring_restrict(r);
-	if (err == ERR_OK && io_uring_enable_rings(&r->uring) < 0)
-		err = err_because(ERR_UNSUPPORTED, why, "io_uring could not be enabled");
+	err = ring_configure(r, c, why);
 	if (err != ERR_OK) {
 		ring_free(r);
 		return err;
@@ -141,18 +196,16 @@ void ring_free(struct ring *r)
 {
 	if (!r)
 		return;
+	io_uring_queue_exit(&r->uring); // ends what is armed, and the registrations
 	for (int i = 0; i < RING_GROUP_COUNT; i++) {
 		struct ring_buffers *g = &r->groups[i];
 
 		if (g->ring)
-			io_uring_free_buf_ring(&r->uring, g->ring, g->count, i);
+			munmap(g->ring, g->count * sizeof(struct io_uring_buf));
+		if (g->memory)
+			munmap(g->memory, (size_t)g->count * g->bytes);
 	}
-	io_uring_queue_exit(&r->uring);
-	for (int i = 0; i < RING_GROUP_COUNT; i++) {
-		if (r->groups[i].memory)
-			munmap(r->groups[i].memory,
-			       (size_t)r->groups[i].count * r->groups[i].bytes);
-	}
+	free(r->addresses);
 	free(r);
 }
 
@@ -162,8 +215,11 @@ static struct io_uring_sqe *ring_sqe(struct ring *r, struct io_op *op, enum io_k
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
 
+	// The queue is full: make room. The kernel takes everything, or, for want of memory, some of
+	// it; there is nowhere else to go but to ask again.
 	while (!sqe) {
-		io_uring_submit(&r->uring); // the queue is full: make room
+		r->counters.queue_full++;
+		io_uring_submit(&r->uring);
 		sqe = io_uring_get_sqe(&r->uring);
 	}
 	op->kind = kind;
@@ -215,15 +271,14 @@ void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msg
 void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to)
 {
 	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_CONNECT);
-	socklen_t bytes = to->ss_family == AF_INET ? sizeof(struct sockaddr_in)
-						   : sizeof(struct sockaddr_in6);
+	struct sockaddr_storage *kept = &r->addresses[sqe - r->uring.sq.sqes];
+	socklen_t bytes =
+		to->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 
 	r->counters.connects++;
-	io_uring_prep_connect(sqe, fd, (const struct sockaddr *)to, bytes);
+	*kept = *to;
+	io_uring_prep_connect(sqe, fd, (const struct sockaddr *)kept, bytes);
 	io_uring_sqe_set_data(sqe, op);
-	// The kernel copies the address when it takes the submission: now, so that the caller's
-	// storage need not outlive the call.
-	io_uring_submit(&r->uring);
 }
 
 void ring_poll(struct ring *r, struct io_op *op, int fd)
@@ -294,8 +349,7 @@ static uint32_t ring_dispatch_all(struct ring *r, ring_handler handler, void *co
 	struct io_uring_cqe *cqe;
 	uint32_t head, n = 0;
 
-	io_uring_for_each_cqe(&r->uring, head, cqe)
-	{
+	io_uring_for_each_cqe (&r->uring, head, cqe) {
 		ring_dispatch(r, cqe, handler, context);
 		n++;
 	}
@@ -325,13 +379,18 @@ uint32_t ring_turn(struct ring *r, uint64_t wait_until_ns, ring_handler handler,
 		timeout.tv_sec = (int64_t)((wait_until_ns - now) / NS_PER_S);
 		timeout.tv_nsec = (long long)((wait_until_ns - now) % NS_PER_S);
 	}
-	if (wait_until_ns <= now)
-		io_uring_submit_and_get_events(&r->uring);
-	else
-		io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, limit, NULL);
+	int result = wait_until_ns <= now
+			     ? io_uring_submit_and_get_events(&r->uring)
+			     : io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, limit, NULL);
+
+	// Other failures (-ETIME, -EINTR, for want of memory -EAGAIN) leave nothing behind that the
+	// next turn would not do.
+	if (result == -EBADR)
+		r->counters.lost++;
 	*now_ns = clock_monotonic_ns();
 	if (io_uring_cq_has_overflow(&r->uring))
-		r->counters.overflows++; // the kernel keeps them and hands them over as room appears
+		r->counters
+			.overflows++; // the kernel keeps them and hands them over as room appears
 	uint32_t n = ring_dispatch_all(r, handler, context);
 
 	r->counters.completions += n;

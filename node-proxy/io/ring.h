@@ -4,7 +4,8 @@
 //
 // Ownership: an io_op is embedded in the entity that asks; from a verb until its last completion
 // (flags without RING_MORE) the kernel owns the op and every byte it names. armed says so and
-// is kept by the ring alone. user_data is the op's address.
+// is kept by the ring alone: the ring clears it before the handler of the last completion runs, so
+// that the handler may ask again with the same op, or free it. user_data is the op's address.
 #pragma once
 
 #include <netinet/in.h>
@@ -15,20 +16,20 @@
 
 enum io_kind {
 	IO_NONE = 0,
-	IO_ACCEPT,   // multishot: res is a descriptor
-	IO_RECV,     // multishot, or single shot; a buffer comes with res > 0
+	IO_ACCEPT, // multishot: res is a descriptor
+	IO_RECV,   // multishot, or single shot; a buffer comes with res > 0
 	IO_SEND,
 	IO_CONNECT,
 	IO_CLOSE,
 	IO_CANCEL,
-	IO_POLL,     // multishot readiness of an eventfd
+	IO_POLL, // multishot readiness of an eventfd
 };
 
 struct io_op {
 	enum io_kind kind;
 	bool armed;
 	uint8_t group; // of a receive: where its buffers come from (kept by the ring)
-	uint8_t tag; // the owner's own mark: which of its ops this is
+	uint8_t tag;   // the owner's own mark: which of its ops this is
 };
 
 enum ring_flags {
@@ -45,13 +46,13 @@ struct ring_completion {
 };
 
 struct ring_config {
-	uint32_t entries;	       // submission queue
+	uint32_t entries; // submission queue
 	uint32_t completion_entries;
-	uint32_t stream_buffers;       // provided buffers for pods' connections ...
+	uint32_t stream_buffers; // provided buffers for pods' connections ...
 	uint32_t stream_buffer_bytes;
-	uint32_t tunnel_buffers;       // ... and a ring reserved for tunnels, so that stalled
-	uint32_t tunnel_buffer_bytes;  // readers never starve control frames
-	bool restrict_operations;      // IORING_REGISTER_RESTRICTIONS to the verbs below
+	uint32_t tunnel_buffers;      // ... and a ring reserved for tunnels, so that stalled
+	uint32_t tunnel_buffer_bytes; // readers never starve control frames
+	bool restrict_operations;     // IORING_REGISTER_RESTRICTIONS to the verbs below
 };
 
 enum ring_group { RING_GROUP_STREAM = 0, RING_GROUP_TUNNEL, RING_GROUP_COUNT };
@@ -69,11 +70,15 @@ void ring_accept(struct ring *r, struct io_op *op, int fd);
 void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot);
 // data stays valid until the completion. MSG_WAITALL semantics: res < len only on error or close.
 void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data);
+// msg and its vector are copied at the latest by the next ring_turn; the bytes they name stay valid
+// until the completion.
 void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg);
+// to is copied at once.
 void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to);
 void ring_poll(struct ring *r, struct io_op *op, int fd);
 void ring_close(struct ring *r, struct io_op *op, int fd);
-// op is the cancellation's own; target's last completion still comes (-ECANCELED or its result).
+// op is the cancellation's own; target's last completion still comes (-ECANCELED or its result),
+// before or after this one (0, -ENOENT: it had completed, -EALREADY: it is about to).
 void ring_cancel(struct ring *r, struct io_op *op, struct io_op *target);
 
 typedef void (*ring_handler)(void *context, const struct ring_completion *c);
@@ -85,7 +90,10 @@ uint32_t ring_turn(struct ring *r, uint64_t wait_until_ns, ring_handler handler,
 		   uint64_t *now_ns);
 
 struct ring_counters {
-	uint64_t turns, submissions, completions, enobufs, overflows;
+	uint64_t turns, submissions, completions, enobufs;
+	uint64_t overflows; // turns in which completions waited in the kernel for room in the queue
+	uint64_t lost;	    // turns in which the kernel had no memory to keep them: their ops hang
+	uint64_t queue_full; // submissions in the midst of a turn, because the queue was full
 	uint64_t sends, recvs, accepts, connects;
 };
 const struct ring_counters *ring_counters(const struct ring *r);
