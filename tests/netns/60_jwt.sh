@@ -7,6 +7,8 @@
 # shellcheck disable=SC2016 # $now is jq's
 # shellcheck source=tests/netns/lib/scenario.sh
 source "$(dirname "$0")/lib/scenario.sh"
+# shellcheck source=tests/netns/lib/access_log.sh
+source "$(dirname "$0")/lib/access_log.sh"
 # shellcheck disable=SC2154 # world.sh's
 jwt() { /usr/bin/python3 "$world_here/jwt.py" "$@"; }
 
@@ -59,10 +61,7 @@ asked() {
 }
 refused() { # NAME TOKEN REASON
 	same "$1 is refused" 401 "$(asked "${1// /-}" "$2" "${1// /-}")"
-	reason_logged() {
-		jq -ce --arg path "/${1// /-}" --arg jwt "$2" 'select(.["url.path"] == $path and .jwt == $jwt and .end == "unauthenticated")' "$W/n2/access.log"
-	}
-	holds "$1: the log says $3" until_ok 5 reason_logged "$1" "$3"
+	logged "$1: the log says $3" n2 ".[\"url.path\"] == \"/${1// /-}\" and .jwt == \"$3\" and .end == \"unauthenticated\""
 }
 
 for alg in "${algorithms[@]}"; do

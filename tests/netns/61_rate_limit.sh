@@ -6,6 +6,8 @@
 # families count, refused requests never reach the pod, and what is not limited goes on.
 # shellcheck source=tests/netns/lib/scenario.sh
 source "$(dirname "$0")/lib/scenario.sh"
+# shellcheck source=tests/netns/lib/access_log.sh
+source "$(dirname "$0")/lib/access_log.sh"
 # shellcheck disable=SC2154 # world.sh's
 clients=(/usr/bin/python3 "$world_here/clients.py")
 
@@ -82,8 +84,8 @@ for WORKERS in 1 2 4; do
 	else
 		not_ok "$WORKERS workers: Retry-After" "'$wait_s'"
 	fi
-	limited() { jq -ce 'select(.["http.response.status_code"] == 429 and .end == "rate_limited" and .policy == "RateLimitPolicy/shop/limit" and .rule == "ten-a-minute")' "$W/n2/access.log"; }
-	holds "$WORKERS workers: the log names policy and rule" until_ok 5 limited
+	logged "$WORKERS workers: the log names policy and rule" n2 '.["http.response.status_code"] == 429 and
+		.end == "rate_limited" and .policy == "RateLimitPolicy/shop/limit" and .rule == "ten-a-minute"'
 
 	brief() { [[ $(code http://10.97.0.20/brief) == "$1" ]]; }
 	holds "$WORKERS workers: a limit a second is reached" until_ok 5 brief 429
