@@ -44,12 +44,28 @@ static void server_tell(struct server *s, void (*what)(struct subscriber *, uint
 	}
 }
 
+// A node needs milliseconds to say who it is; who keeps the door occupied for longer makes room first.
+static void server_drop_stranger(struct server *s)
+{
+	struct subscriber *oldest = NULL;
+
+	for (struct subscriber *i = s->subscribers; i; i = i->next) {
+		if (subscriber_is_stranger(i) && (!oldest || i->id < oldest->id))
+			oldest = i;
+	}
+	if (oldest)
+		subscriber_close(oldest, "node_disconnected",
+				 "too many that have not said who they are");
+}
+
 static void server_accept_one(struct server *s, int fd, const struct sockaddr_storage *from,
 			      uint64_t now_ns)
 {
 	struct addr_port peer = {0};
 
-	if (sock_address_from(from, &peer) != ERR_OK || s->stranger_count >= SERVER_STRANGERS_MAX ||
+	if (s->stranger_count >= SERVER_STRANGERS_MAX)
+		server_drop_stranger(s);
+	if (sock_address_from(from, &peer) != ERR_OK ||
 	    s->subscriber_count >= SERVER_CONNECTIONS_MAX || !s->trust.server) {
 		log_event(LOG_WARN, "node_connection_refused", LOG_S("reason", "too many"));
 		close(fd);

@@ -26,7 +26,7 @@
 
 static void subscriber_on_ready(struct server_source *source, uint32_t events, uint64_t now_ns);
 
-static bool subscriber_is_stranger(const struct subscriber *s)
+bool subscriber_is_stranger(const struct subscriber *s)
 {
 	return s->state == SUBSCRIBER_HANDSHAKE || s->state == SUBSCRIBER_HELLO ||
 	       s->state == SUBSCRIBER_CHECKING;

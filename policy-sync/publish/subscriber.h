@@ -76,6 +76,8 @@ void subscriber_on_answers(struct subscriber *s, uint64_t now_ns);
 void subscriber_on_generation(struct subscriber *s, uint64_t now_ns);
 // A certificate by the CA as it is now, please.
 void subscriber_want_certificate(struct subscriber *s, uint64_t now_ns);
+// It has not proven who it is.
+bool subscriber_is_stranger(const struct subscriber *s);
 // Has it answered this generation of our epoch, or a later one?
 bool subscriber_has_answered(const struct subscriber *s, uint64_t counter);
 

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -367,6 +370,31 @@ static void hostile_bytes_end_a_connection_and_no_more(void **state)
 	assert_false(n1->ended || n2->ended);
 }
 
+// More idle connections than there is room for strangers: a node still gets in.
+static void an_occupied_door_is_cleared(void **state)
+{
+	struct test *t = *state;
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(t->w.port),
+				 .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int idle[SERVER_STRANGERS_MAX + 40];
+	struct node *n1;
+
+	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++) {
+		idle[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(idle[i], (struct sockaddr *)&to, sizeof(to)), 0);
+		if (i % 16 == 0)
+			world_for(&t->w, 1);
+	}
+	world_for(&t->w, 20);
+	assert_int_equal(t->w.server->stranger_count, SERVER_STRANGERS_MAX);
+	n1 = node_add(t, "n1", TOKEN_1);
+	node_connect(n1);
+	assert_true(world_until(&t->w, node_is_served, n1));
+	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
+		close(idle[i]);
+}
+
 static void a_flood_of_pings_ends_a_connection(void **state)
 {
 	struct test *t = *state;
@@ -406,6 +434,8 @@ int main(void)
 						nodes_setup, nodes_teardown),
 		cmocka_unit_test_setup_teardown(hostile_bytes_end_a_connection_and_no_more,
 						nodes_setup, nodes_teardown),
+		cmocka_unit_test_setup_teardown(an_occupied_door_is_cleared, nodes_setup,
+						nodes_teardown),
 		cmocka_unit_test_setup_teardown(a_flood_of_pings_ends_a_connection, nodes_setup,
 						nodes_teardown),
 	};
