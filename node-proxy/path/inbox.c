@@ -109,6 +109,7 @@ void inbox_answer(struct wake_message *m, struct worker *w)
 	struct inbox_query *q = (struct inbox_query *)m;
 
 	q->run(w, q->argument, &q->out);
+	atomic_store_explicit(&q->answered, 1, memory_order_release);
 	inbox_note(q->answered_fd);
 	inbox_query_unref(q);
 }
@@ -174,7 +175,8 @@ enum err inbox_ask(struct inbox *to, inbox_question run, uint64_t argument, size
 	// Two owners: a worker that answers after we gave up finds its memory still there.
 	atomic_init(&q->refs, 2);
 	wake_send(&to->queue, &q->message);
-	if (inbox_wait(q->answered_fd, timeout_ms)) {
+	if (inbox_wait(q->answered_fd, timeout_ms) &&
+	    atomic_load_explicit(&q->answered, memory_order_acquire)) {
 		e = q->out.err;
 		buf_put_slice(out, buf_slice(&q->out));
 		if (!e)

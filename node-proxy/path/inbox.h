@@ -83,7 +83,8 @@ struct inbox_query {
 	uint64_t argument;
 	struct buf out;
 	int answered_fd;
-	_Atomic uint32_t refs; // asker and worker
+	_Atomic uint32_t refs;	   // asker and worker
+	_Atomic uint32_t answered; // out may be read
 };
 
 enum err must_check inbox_init(struct inbox *b);
