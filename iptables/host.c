@@ -82,6 +82,40 @@ enum err host_save(enum backend b, enum family f, enum table t, struct buf *out,
 	return run(argv, (struct slice){0}, out, why);
 }
 
+// A chain that is not there is simply absent from the text.
+static enum err save_chain(enum family f, enum table t, const char *chain, struct buf *out,
+			   struct reason *why)
+{
+	const char *argv[] = {f == FAMILY_V6 ? "ip6tables-nft" : "iptables-nft",
+			      "-t",
+			      table_name(t),
+			      "-S",
+			      chain,
+			      NULL};
+	enum err err = run(argv, (struct slice){0}, out, why);
+
+	return err == ERR_UNSUPPORTED ? ERR_OK : err;
+}
+
+enum err host_save_ours(const struct rules_config *c, enum family f, enum table t, struct buf *out,
+			struct reason *why)
+{
+	struct render_jump jumps[RENDER_JUMPS_MAX];
+	uint32_t count = render_jumps(c, t, jumps);
+	enum err err = ERR_OK;
+
+	buf_printf(out, "*%s\n", table_name(t));
+	for (uint32_t i = 0; err == ERR_OK && i < count; i++)
+		err = save_chain(f, t, jumps[i].hook, out, why);
+	for (const char *const *chain = render_chains(t); err == ERR_OK && *chain; chain++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), RENDER_CHAIN_PREFIX "%s", *chain);
+		err = save_chain(f, t, name, out, why);
+	}
+	return err;
+}
+
 enum err host_save_all(enum backend b, enum family f, struct buf *out)
 {
 	char program[32];
@@ -116,15 +150,19 @@ struct traces {
 	bool kube_proxy;
 };
 
+// Both keep a canary in mangle, which is small; nobody wants to read all Services for this.
 static enum err look_for_traces(enum backend b, struct traces *out)
 {
+	struct reason why;
 	struct buf text;
 	enum err err = ERR_OK;
 
 	*out = (struct traces){0};
 	for (int f = 0; err == ERR_OK && f < FAMILY_COUNT; f++) {
+		if (!host_has_table(b, (enum family)f, TABLE_MANGLE))
+			continue;
 		buf_init_growing(&text, HOST_SAVE_BYTES_MAX);
-		err = host_save_all(b, (enum family)f, &text);
+		err = host_save(b, (enum family)f, TABLE_MANGLE, &text, &why);
 		struct slice s = buf_slice(&text);
 
 		if (err == ERR_OK && s.len > 0) {

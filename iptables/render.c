@@ -252,12 +252,21 @@ static void put_mangle(struct buf *b, const struct rules_config *c, enum family 
 		put_backstop(b, c, f);
 }
 
-static const char *const chains[TABLE_COUNT][8] = {
-	[TABLE_RAW] = {"PREROUTING", "SCOPE", "LOCAL", "NODES", "OURS", "OUTPUT"},
-	[TABLE_MANGLE] = {"PREROUTING", "SCOPE", "LOCAL", "NODES", "OURS", "CAPTURE", "FORWARD"},
-	[TABLE_NAT] = {"PREROUTING", "POSTROUTING"},
-	[TABLE_FILTER] = {"INPUT", "OUTPUT"},
-};
+const char *const *render_chains(enum table t)
+{
+	static const char *const raw[] = {"PREROUTING", "SCOPE",  "LOCAL", "NODES",
+					  "OURS",	"OUTPUT", NULL};
+	static const char *const mangle[] = {"PREROUTING", "SCOPE",   "LOCAL",	 "NODES",
+					     "OURS",	   "CAPTURE", "FORWARD", NULL};
+	static const char *const nat[] = {"PREROUTING", "POSTROUTING", NULL};
+	static const char *const filter[] = {"INPUT", "OUTPUT", NULL};
+	static const char *const *const chains[TABLE_COUNT] = {[TABLE_RAW] = raw,
+							       [TABLE_MANGLE] = mangle,
+							       [TABLE_NAT] = nat,
+							       [TABLE_FILTER] = filter};
+
+	return chains[t];
+}
 
 void render_table(const struct rules_config *c, enum family f, enum table t, struct slice old_jumps,
 		  struct buf *out)
@@ -267,8 +276,8 @@ void render_table(const struct rules_config *c, enum family f, enum table t, str
 
 	buf_printf(out, "*%s\n", table_name(t));
 	// With --noflush a declared chain is emptied, or made.
-	for (int i = 0; i < 8 && chains[t][i]; i++)
-		buf_printf(out, ":" RENDER_CHAIN_PREFIX "%s - [0:0]\n", chains[t][i]);
+	for (const char *const *chain = render_chains(t); *chain; chain++)
+		buf_printf(out, ":" RENDER_CHAIN_PREFIX "%s - [0:0]\n", *chain);
 	buf_put_slice(out, old_jumps);
 	for (uint32_t i = 0; i < count; i++)
 		buf_printf(out, "-I %s 1 %s -j " RENDER_CHAIN_PREFIX "%s\n", jumps[i].hook,

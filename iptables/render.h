@@ -25,6 +25,9 @@ struct render_jump {
 uint32_t render_jumps(const struct rules_config *c, enum table t,
 		      struct render_jump out[RENDER_JUMPS_MAX]);
 
+// The chains of ours in table t, without RENDER_CHAIN_PREFIX; NULL ends the list.
+const char *const *render_chains(enum table t);
+
 // One transaction for `iptables-restore --noflush`: old_jumps (lines "-D …", may be empty) are
 // deleted, our chains are filled anew, and one jump stands at the top of each hook chain.
 void render_table(const struct rules_config *c, enum family f, enum table t, struct slice old_jumps,

@@ -61,19 +61,29 @@ static bool routing_has_changed(const struct rules *r)
 	return memcmp(routing_in_place(r), &r->config->routing, sizeof(struct routing)) != 0;
 }
 
-static enum err load_table(enum backend b, enum family f, enum table t, struct buf *text,
-			   struct saved_table *out, struct reason *why)
+static enum err parse_table(enum family f, enum table t, const struct buf *text,
+			    struct saved_table *out, struct reason *why)
 {
-	enum err err = host_save(b, f, t, text, why);
+	enum err err = saved_parse(buf_slice(text), t, out);
 
-	if (err != ERR_OK)
-		return err;
-	err = saved_parse(buf_slice(text), t, out);
 	return err == ERR_OK ? err
 			     : err_because(err, why,
-					   "%s table %s: more chains called %s… than "
-					   "this program makes",
+					   "%s table %s: more chains called %s… than this program "
+					   "makes",
 					   family_name(f), table_name(t), RENDER_CHAIN_PREFIX);
+}
+
+// What has to be known of a table in order to check and to replace. nat and filter are kube-proxy's to
+// fill, so there only what is ours is read; raw and mangle are small, and one program call tells all.
+static enum err load_table(const struct rules *r, enum family f, enum table t, struct buf *text,
+			   struct saved_table *out, struct reason *why)
+{
+	bool crowded = t == TABLE_NAT || t == TABLE_FILTER;
+	enum err err = r->backend == BACKEND_NFT && crowded
+			       ? host_save_ours(r->config, f, t, text, why)
+			       : host_save(r->backend, f, t, text, why);
+
+	return err == ERR_OK ? parse_table(f, t, text, out, why) : err;
 }
 
 static enum err render_digest(const struct rules_config *c, enum family f, enum table t,
@@ -107,7 +117,7 @@ static enum err check_table(const struct rules *r, enum family f, enum table t, 
 				   "configuration",
 				   family_name(f), table_name(t));
 	buf_init_growing(&text, HOST_SAVE_BYTES_MAX);
-	err = load_table(r->backend, f, t, &text, &saved, why);
+	err = load_table(r, f, t, &text, &saved, why);
 	if (err == ERR_OK) {
 		err = saved_check_jumps(&saved, r->config, t, &inner);
 		if (err != ERR_OK)
@@ -129,7 +139,7 @@ static enum err replace_table(struct rules *r, enum family f, enum table t, stru
 	buf_init_growing(&text, HOST_SAVE_BYTES_MAX);
 	buf_init_growing(&jumps, RENDER_TABLE_BYTES_MAX);
 	buf_init_growing(&transaction, 2 * RENDER_TABLE_BYTES_MAX);
-	err = load_table(r->backend, f, t, &text, &saved, why);
+	err = load_table(r, f, t, &text, &saved, why);
 	if (err != ERR_OK)
 		goto out;
 	saved_put_deletions(&saved, &jumps);
@@ -154,7 +164,7 @@ static enum err put_table(struct rules *r, enum family f, enum table t, struct r
 	if (err != ERR_OK)
 		return err;
 	buf_init_growing(&text, HOST_SAVE_BYTES_MAX);
-	err = load_table(r->backend, f, t, &text, &saved, why);
+	err = load_table(r, f, t, &text, &saved, why);
 	if (err == ERR_OK) {
 		r->state.kernel[f][t] = saved.digest;
 		err = render_digest(r->config, f, t, &r->state.rendered[f][t]);
@@ -171,7 +181,9 @@ static enum err remove_from_table(enum backend b, enum family f, enum table t, s
 
 	buf_init_growing(&text, HOST_SAVE_BYTES_MAX);
 	buf_init_growing(&transaction, RENDER_TABLE_BYTES_MAX);
-	err = load_table(b, f, t, &text, &saved, why);
+	err = host_save(b, f, t, &text, why);
+	if (err == ERR_OK)
+		err = parse_table(f, t, &text, &saved, why);
 	if (err == ERR_OK && saved.chain_count + saved.jump_count > 0) {
 		saved_put_removal(&saved, t, &transaction);
 		err = transaction.err != ERR_OK ? transaction.err

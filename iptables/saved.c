@@ -95,6 +95,8 @@ enum err saved_parse(struct slice text, enum table t, struct saved_table *out)
 			inside = slice_eq_str(rest, table_name(t));
 		else if (inside && *line.ptr == ':')
 			err = take_chain(rest, out);
+		else if (inside && slice_starts(line, SLICE_LIT("-N ")))
+			err = take_chain(slice_make(line.ptr + 3, line.len - 3), out);
 		else if (inside && slice_starts(line, SLICE_LIT("-A ")))
 			err = take_rule(slice_make(line.ptr + 3, line.len - 3), &last_chain,
 					&position, out);

@@ -11,9 +11,9 @@ world_up
 config 1
 ok_equal "a bare host" nft "$(chosen)"
 ok_equal "asking makes no legacy table" "" "$(in_ns n1 cat /proc/net/ip_tables_names)"
-in_ns n1 iptables-legacy -t nat -N KUBE-SERVICES
+in_ns n1 iptables-legacy -t mangle -N KUBE-PROXY-CANARY
 ok_equal "kube-proxy's chains in legacy" legacy "$(chosen)"
-in_ns n1 iptables-nft -t nat -N KUBE-SERVICES
+in_ns n1 iptables-nft -t mangle -N KUBE-PROXY-CANARY
 ok_equal "kube-proxy's chains in both" nft "$(chosen)"
 in_ns n1 ip6tables-legacy -t mangle -N KUBE-IPTABLES-HINT
 ok_equal "kubelet's hint in legacy" legacy "$(chosen)"

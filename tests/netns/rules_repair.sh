@@ -29,6 +29,22 @@ repairs() { # NAME DAMAGE WITNESS
 	fi
 }
 
+# kube-proxy's chains of a large cluster: what has to be read around.
+many_services() { # BACKEND
+	local i
+	{
+		echo '*nat'
+		echo ':KUBE-SERVICES - [0:0]'
+		for i in {1..5000}; do printf ':KUBE-SVC-%05d - [0:0]\n' "$i"; done
+		for i in {1..5000}; do
+			printf -- '-A KUBE-SERVICES -d 10.97.%d.%d/32 -p tcp --dport 8080 -j KUBE-SVC-%05d\n' \
+				$((i / 250 + 1)) $((i % 250)) "$i"
+			printf -- '-A KUBE-SVC-%05d -p tcp -j DNAT --to-destination 10.245.2.10:8080\n' "$i"
+		done
+		echo COMMIT
+	} | in_ns n1 "iptables-$1-restore" --noflush
+}
+
 for backend in nft legacy; do
 	world_up
 	kube_proxy_iptables 1 "$backend"
@@ -65,6 +81,10 @@ for backend in nft legacy; do
 		"nft list table ip6 portcullis | grep -q 'dnat to ip6 daddr'"
 	[[ $backend == legacy ]] || repairs "$backend: nft flush ruleset" "nft flush ruleset" \
 		"$(first $t mangle PREROUTING); $(first $t6 raw PREROUTING)"
+	many_services "$backend"
+	repairs "$backend: beside 5,000 Services, mangle and nat flushed" \
+		"$t -t mangle -F; $t -t nat -F PORTCULLIS-POSTROUTING" \
+		"$(first $t mangle PREROUTING); $t -t nat -S PORTCULLIS-POSTROUTING | grep -q ACCEPT"
 	ok_equal "$backend: and capture works" \
 		"${pod4[a]} dialled ${service4[remote]}:80: hello" "$(ask a "${service4[remote]}" 80)"
 
