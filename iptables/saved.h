@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What iptables-save (or iptables -S, chain by chain) says about one table, reduced to what is ours: our chains' content as a digest,
-// the jumps into them and where they stand. Pure; the text is a host's own output, still bounded.
+// What iptables-save (or iptables -S, chain by chain) says about one table, reduced to what is ours:
+// our chains' content as a digest, the jumps into them and where they stand. Pure; the text is a host's
+// own output, still bounded.
 #pragma once
 
 #include "common/buf.h"
