@@ -59,7 +59,7 @@ static void control_answer(struct control_client *c, struct slice text)
 
 static void control_answer_text(struct control_client *c, const char *first, const char *rest)
 {
-	char text[REASON_BYTES_MAX + 32];
+	char text[REASON_BYTES_MAX + 64];
 
 	snprintf(text, sizeof(text), "%s %s\n", first, rest);
 	control_answer(c, slice_str(text));

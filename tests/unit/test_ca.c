@@ -294,8 +294,8 @@ static void doubtful_files_stop_it(void **state)
 		"truncate -s 100 ca/1.pem",
 		"echo 2 >ca/active",
 		"echo >ca/active",
-		"openssl ecparam -name prime256v1 -genkey -noout -outform DER -out "
-		"ca/1.key", // another
+		("openssl ecparam -name prime256v1 -genkey -noout -outform DER "
+		 "-out ca/1.key"), // another
 	};
 	char out[256];
 
