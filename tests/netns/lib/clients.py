@@ -6,7 +6,7 @@
                                           each, all at once; statuses counted
   clients.py watch HOST PORT PATH         asks every 5 ms, on a connection that stays and on new ones,
                                           until a line is read; when each answer was asked for
-  clients.py hold HOST PORT               a connection that stays; when it was cut
+  clients.py hold HOST PORT               a connection to a server that greets; it stays; when it was cut
   clients.py websocket HOST PORT PATH     RFC 6455: handshake, messages of every length form, ping, close
   clients.py raw HOST PORT                sends stdin as it is, half-closes, prints what comes back
 """
@@ -112,8 +112,10 @@ def watch(host, port, path):
 
 def hold(host, port):
     c = dial(host, port)
+    lines = c.makefile("rb")
+    lines.readline()  # the server's greeting
     c.sendall(b"hello\n")
-    c.recv(100)
+    lines.readline()
     c.settimeout(None)
     say("open")
     try:
