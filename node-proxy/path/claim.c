@@ -45,8 +45,8 @@ static const char *claim_source(struct exchange *x, const struct snapshot *s, st
 	case TUNNEL_SOURCE_WORKLOAD:
 		return claim_workload(x, s, node);
 	case TUNNEL_SOURCE_NODE:
-		if (snapshot_node_by_addr(s, x->open.client.addr) == NULL)
-			return "claimed node address is not a node's";
+		if (snapshot_node_by_addr(s, x->open.client.addr) != sender)
+			return "claimed node address is not the sender's";
 		x->principal.type = PRINCIPAL_NODE;
 		return NULL;
 	case TUNNEL_SOURCE_EXTERNAL:

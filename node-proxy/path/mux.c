@@ -165,15 +165,31 @@ static void mux_handshake(struct mux *m)
 		mux_fail(m, TUNNEL_REASON_IDENTITY, why.text);
 		return;
 	}
-	m->state = MUX_OPEN;
-	m->worker->counters.tunnels_open++;
+	// A client's TLS 1.3 handshake ends before the server has looked at its certificate: streams
+	// wait for the server's HELLO, so that a refusal costs a dial and no stream.
+	m->state = MUX_GREETING;
 	m->worker->counters.handshakes++;
 	m->last_busy_ns = m->last_received_ns = m->worker->now_ns;
 	mux_put_hello(m);
+	if (m->server)
+		mux_on_greeted(m);
+}
+
+void mux_on_greeted(struct mux *m)
+{
+	if (m->state != MUX_GREETING)
+		return;
+	m->state = MUX_OPEN;
+	m->worker->counters.tunnels_open++;
 	mux_set_timer(m, TUNNEL_PING_MS);
 	worker_log_tunnel(m->worker, m, "tunnel_established", NULL);
 	if (m->peer)
 		peer_on_open(m->peer, m);
+}
+
+bool mux_is_up(const struct mux *m)
+{
+	return m->state == MUX_GREETING || m->state == MUX_OPEN || m->state == MUX_GOAWAY;
 }
 
 static void mux_on_data(struct conn *c, struct slice ciphertext)
@@ -186,7 +202,7 @@ static void mux_on_data(struct conn *c, struct slice ciphertext)
 	tls_offer(m->tls, ciphertext);
 	if (m->state == MUX_HANDSHAKE)
 		mux_handshake(m);
-	while (m->state == MUX_OPEN || m->state == MUX_GOAWAY) {
+	while (mux_is_up(m)) {
 		size_t len;
 
 		err = tls_read(m->tls, w->plaintext, WORKER_PLAINTEXT_BYTES, &len);
@@ -335,7 +351,7 @@ void mux_on_timer(struct mux *m)
 {
 	uint64_t now = m->worker->now_ns;
 
-	if (m->state == MUX_CONNECTING || m->state == MUX_HANDSHAKE) {
+	if (m->state < MUX_OPEN) {
 		mux_fail(m, TUNNEL_REASON_TIMEOUT, "no handshake in time");
 		return;
 	}
@@ -392,7 +408,7 @@ void mux_flush_dirty(struct worker *w)
 
 		w->dirty_muxes = m->next_dirty;
 		m->dirty = false;
-		if (m->state == MUX_OPEN || m->state == MUX_GOAWAY)
+		if (mux_is_up(m))
 			mux_flush(m);
 	}
 	// No list names a dead one any more.

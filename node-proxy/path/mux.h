@@ -13,6 +13,7 @@ enum mux_state {
 	MUX_NONE = 0,
 	MUX_CONNECTING,
 	MUX_HANDSHAKE,
+	MUX_GREETING, // dialled: we believe the peer; its HELLO will say that it believes us
 	MUX_OPEN,
 	MUX_GOAWAY, // no new streams; ends when the last one has
 	MUX_DEAD,   // freed at the end of the turn
@@ -93,6 +94,10 @@ void mux_grant(struct leg *l, uint32_t bytes);
 void mux_detach(struct leg *l, enum tunnel_reason reason);
 // No new streams; those open go on.
 void mux_goaway(struct mux *m, enum tunnel_reason reason);
+// The peer's HELLO has come: it has checked us.
+void mux_on_greeted(struct mux *m);
+// Frames can be exchanged.
+bool mux_is_up(const struct mux *m);
 // Ends the connection and resets every stream with the reason.
 void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason);
 // End of turn: seal and send what all dirty ones hold; free the dead.

@@ -38,6 +38,8 @@ static void mux_on_hello(struct mux *m, struct slice payload)
 		return;
 	}
 	m->hello_received = true;
+	if (!m->server)
+		mux_on_greeted(m);
 	if (m->server) {
 		memcpy(m->group, hello.group, sizeof(m->group));
 		m->bulk = hello.bulk;
@@ -56,8 +58,9 @@ static void mux_on_open(struct mux *m, uint32_t stream, struct slice payload)
 		mux_protocol_error(m, "too many OPENs");
 		return;
 	}
-	if (m->state == MUX_GOAWAY || m->streams >= STREAMS_PER_TUNNEL_MAX - 1) {
-		mux_put_u16(m, TUNNEL_REFUSED, stream, TUNNEL_REASON_SHUTDOWN);
+	// After our GOAWAY too: the peer may have opened it before it knew.
+	if (m->streams >= STREAMS_PER_TUNNEL_MAX - 1) {
+		mux_put_u16(m, TUNNEL_REFUSED, stream, TUNNEL_REASON_OVERLOADED);
 		return;
 	}
 	if (!inbound_open(m, stream, &open))

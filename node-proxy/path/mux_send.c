@@ -38,7 +38,7 @@ static void mux_seal(struct mux *m)
 
 uint8_t *mux_reserve(struct mux *m, uint32_t bytes)
 {
-	if (m->state != MUX_OPEN && m->state != MUX_GOAWAY)
+	if (!mux_is_up(m))
 		return NULL;
 	if (m->record_bytes + bytes > TLS_RECORD_PLAINTEXT_MAX)
 		mux_seal(m);
@@ -399,6 +399,6 @@ void mux_flush(struct mux *m)
 	}
 	if (m->record_failed)
 		mux_fail(m, TUNNEL_REASON_OVERLOADED, "out of buffers");
-	else if (m->state == MUX_GOAWAY && m->streams == 0)
+	else if (m->state == MUX_GOAWAY && m->streams == 0 && !m->server) // who dials, closes
 		mux_fail(m, TUNNEL_REASON_SHUTDOWN, "drained");
 }

@@ -43,7 +43,8 @@ static uint16_t copy_text(char *to, size_t max, struct slice from)
 {
 	size_t len = from.len < max ? from.len : max;
 
-	memcpy(to, from.ptr, len);
+	if (len > 0)
+		memcpy(to, from.ptr, len);
 	return (uint16_t)len;
 }
 

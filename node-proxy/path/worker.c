@@ -20,6 +20,7 @@
 #define WORKER_TOKENS 4096
 #define WORKER_LOG_BYTES (1u << 20)
 #define HOUSEKEEPING_MS 1000
+#define DRAIN_GRACE_MS 2000
 
 // What an op without a conn is.
 enum worker_op { WORKER_OP_WAKE = 0x40, WORKER_OP_ACCEPT, WORKER_OP_CANCEL_ACCEPT };
@@ -375,8 +376,11 @@ static bool worker_is_done(struct worker *w)
 {
 	if (!w->draining || worker_is_accepting(w))
 		return false;
-	if (w->now_ns >= w->drain_until_ns && w->all)
+	if (w->now_ns >= w->drain_until_ns && (w->all || w->counters.conns_open > 0))
 		worker_end_all(w, END_DRAINED);
+	// A peer that takes nothing must not keep the process: what is left goes with its sockets.
+	if (w->now_ns >= w->drain_until_ns + DRAIN_GRACE_MS * NS_PER_MS)
+		return true;
 	return !w->all && w->counters.conns_open == 0;
 }
 

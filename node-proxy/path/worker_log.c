@@ -136,7 +136,7 @@ void worker_log_exchange(struct exchange *x)
 void worker_log_tunnel(struct worker *w, const struct mux *m, const char *event, const char *why)
 {
 	struct slice strings[RECORD_STRINGS] = {0};
-	bool handshake_done = m->state == MUX_OPEN || m->state == MUX_GOAWAY;
+	bool handshake_done = mux_is_up(m);
 	struct record r = {
 		.kind = RECORD_TUNNEL,
 		.reporter = m->server ? REPORTER_DESTINATION : REPORTER_SOURCE,

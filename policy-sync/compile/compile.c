@@ -7,7 +7,7 @@
 #include "io/crypto.h"
 
 #define COMPILED_BYTES_MAX (1u << 30)
-#define RECORD_BYTES_MAX SNAPSHOT_RECORD_BYTES_MAX
+#define RECORD_BYTES_MAX   SNAPSHOT_RECORD_BYTES_MAX
 
 void compile_put(struct compiler *c, enum section_kind kind, struct slice key, struct slice value)
 {
@@ -76,8 +76,8 @@ void compile_nodes(struct compiler *c)
 
 		if (compile_has(c, SECTION_NODES, n->name)) {
 			diagnostics_add(c->diagnostics, SEVERITY_ERROR, n->origin.file,
-					n->origin.line, 1, "metadata.name", "Node %.*s is there twice",
-					SLICE_ARG(n->name));
+					n->origin.line, 1, "metadata.name",
+					"Node %.*s is there twice", SLICE_ARG(n->name));
 			continue;
 		}
 		buf_init_growing(&b, RECORD_BYTES_MAX);
@@ -98,15 +98,15 @@ bool pod_is_enrolled(const struct model *m, const struct pod *p)
 	return !n || n->mode != DATAPLANE_NONE;
 }
 
-// An address that two running pods claim cannot be told apart: the second is left out and reported.
+// An address that two running pods claim is nobody's: it must not lend one the other's identity.
 static bool address_is_taken(const struct compiler *c, uint32_t before)
 {
 	const struct pod *p = c->model->pods.items[before];
 
-	for (uint32_t i = 0; i < before; i++) {
+	for (uint32_t i = 0; i < c->model->pods.count; i++) {
 		const struct pod *other = c->model->pods.items[i];
 
-		if (other->terminal || other->host_network)
+		if (other == p || other->terminal || other->host_network)
 			continue;
 		for (uint32_t k = 0; k < p->addr_count * other->addr_count; k++) {
 			if (addr_eq(p->addrs[k % p->addr_count], other->addrs[k / p->addr_count]))
@@ -225,9 +225,9 @@ enum err compile_model(const struct model *m, struct diagnostics *d, struct comp
 	out->trust_domain = arena_copy(&out->arena, m->meta.trust_domain);
 	compile_meta(&c);
 	compile_nodes(&c);
+	compile_check_targets(&c); // first: a target that cannot be resolved breaks its policy
 	compile_services(&c);
 	compile_workloads(&c);
-	compile_check_targets(&c);
 	err = out->sections && out->trust_domain.ptr ? c.err : ERR_NOMEM;
 	for (enum section_kind k = SECTION_META; k < SECTION_KIND_COUNT; k++) {
 		if (err == ERR_OK)

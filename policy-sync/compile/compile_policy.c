@@ -12,19 +12,19 @@
 #include "compile/compile.h"
 #include "io/crypto.h"
 
-#define SERVICES_MAX (SNAPSHOT_GROUPS_PER_POLICY_MAX - 1)
-#define OVERRIDES_GROUP 0u
+// Enforcing groups, and as many twins.
+#define GROUPS_MAX (SNAPSHOT_GROUPS_PER_POLICY_MAX - 1)
 
 struct effective {
 	struct compiler *c;
 	const struct pod *pod;
 	uint16_t port;
 	struct ss_policy out;
+	uint32_t audit_twins; // groups in which Audit policies count too; they refuse nothing
 	struct ss_rule rules[SNAPSHOT_RULES_PER_POLICY_MAX];
 	struct ss_group groups[SNAPSHOT_GROUPS_PER_POLICY_MAX];
 	bool has_default[SNAPSHOT_GROUPS_PER_POLICY_MAX];
 	uint8_t default_level[SNAPSHOT_GROUPS_PER_POLICY_MAX];
-	bool has_rules[SNAPSHOT_GROUPS_PER_POLICY_MAX];
 	struct slice providers[64];
 	struct slice provider_names[64];
 	struct slice limits[256];
@@ -80,26 +80,18 @@ static void join_default(struct effective *e, const struct security_policy *p,
 {
 	for (uint32_t g = 0; g < e->out.group_count; g++) {
 		struct ss_group *group = &e->groups[g];
-		bool nearer = !e->has_default[g] || level > e->default_level[g];
+		bool twin = e->audit_twins & (1u << g);
 
-		if (!(groups & (1u << g)))
+		if (!(groups & (1u << g)) || (p->mode == MODE_AUDIT && !twin))
 			continue;
-		e->has_rules[g] |= spec->rule_count > 0;
-		// A rule's policy without a default of its own stands for "Deny the rest".
-		if (group->default_policy.len == 0) {
-			group->default_policy = p->title;
-			group->default_mode = p->mode;
-		}
-		if (!spec->has_default)
-			continue;
-		// Of one level the stricter wins.
-		if (!nearer && !(level == e->default_level[g] && spec->default_action == RULE_DENY))
+		// The most specific policy's word; of one level the first's. Unset is Deny.
+		if (e->has_default[g] && level <= e->default_level[g])
 			continue;
 		e->has_default[g] = true;
 		e->default_level[g] = (uint8_t)level;
-		group->default_action = spec->default_action;
+		group->default_action = spec->has_default ? spec->default_action : RULE_DENY;
 		group->default_policy = p->title;
-		group->default_mode = p->mode;
+		group->default_mode = twin ? MODE_AUDIT : MODE_ENFORCE;
 	}
 }
 
@@ -107,7 +99,8 @@ static void join_spec(struct effective *e, const struct security_policy *p,
 		      const struct policy_spec *spec, enum level level, uint32_t groups)
 {
 	if (p->broken.len > 0) {
-		if (e->out.broken.len == 0) {
+		// What would only watch refuses nothing, not even when it is broken.
+		if (p->mode == MODE_ENFORCE && e->out.broken.len == 0) {
 			e->out.broken = p->broken;
 			e->out.broken_policy = p->title;
 		}
@@ -128,7 +121,7 @@ static void join_spec(struct effective *e, const struct security_policy *p,
 		*r = spec->rules[i];
 		r->policy = p->title;
 		r->mode = p->mode;
-		r->groups = groups;
+		r->groups = p->mode == MODE_AUDIT ? groups & e->audit_twins : groups;
 		e->out.needs_l7 |= rule_reads_request(r);
 	}
 }
@@ -203,38 +196,68 @@ static uint32_t add_group(struct effective *e, const char *kind, struct slice ns
 	return g;
 }
 
-static void join_overrides(struct effective *e)
+// Does a policy of this mode (or any, with audit) say who may call?
+static bool authorizes(const struct security_policy *p, const struct policy_spec *spec, bool audit)
+{
+	return p->broken.len == 0 && spec->has_authorization && (audit || p->mode == MODE_ENFORCE);
+}
+
+static bool audits(const struct effective *e)
 {
 	const struct model *m = e->c->model;
-	bool any = false;
 
 	for (uint32_t i = 0; i < m->policies.count; i++) {
 		const struct security_policy *p = m->policies.items[i];
 
-		if (p->namespace.len > 0 || !covers_namespace(e->c, p, e->pod))
+		if (p->mode != MODE_AUDIT)
 			continue;
-		if (p->overrides.has_authorization && !any) {
-			add_group(e, "ClusterSecurityPolicy", (struct slice){0}, p->name);
-			any = true;
-		}
-		join_spec(e, p, &p->overrides, LEVEL_CLUSTER, 1u << OVERRIDES_GROUP);
+		if (p->namespace.len == 0
+			    ? covers_namespace(e->c, p, e->pod)
+			    : policy_targets(e->c, p, TARGET_NAMESPACE, e->pod, e->port, NULL) ||
+				      policy_targets(e->c, p, TARGET_SERVICE, e->pod, e->port,
+						     NULL) ||
+				      policy_targets(e->c, p, TARGET_POD, e->pod, e->port, NULL))
+			return true;
 	}
+	return false;
+}
+
+static uint32_t add_override_group(struct effective *e, bool audit)
+{
+	const struct model *m = e->c->model;
+
+	for (uint32_t i = 0; i < m->policies.count; i++) {
+		const struct security_policy *p = m->policies.items[i];
+
+		if (p->namespace.len == 0 && covers_namespace(e->c, p, e->pod) &&
+		    authorizes(p, &p->overrides, audit))
+			return 1u << add_group(e, "ClusterSecurityPolicy", (struct slice){0},
+					       p->name);
+	}
+	return 0;
 }
 
 // One group for each Service whose policies cover this port, or one for the namespace.
-static uint32_t add_service_groups(struct effective *e)
+static uint32_t add_service_groups(struct effective *e, bool audit)
 {
 	const struct model *m = e->c->model;
 	uint32_t groups = 0;
 
-	for (uint32_t i = 0; i < m->services.count && e->out.group_count <= SERVICES_MAX - 1; i++) {
+	for (uint32_t i = 0; i < m->services.count; i++) {
 		const struct service_object *s = m->services.items[i];
 
 		for (uint32_t k = 0; k < m->policies.count; k++) {
 			const struct security_policy *p = m->policies.items[k];
 
-			if (!policy_targets(e->c, p, TARGET_SERVICE, e->pod, e->port, s))
+			if (!authorizes(p, &p->spec, audit) ||
+			    !policy_targets(e->c, p, TARGET_SERVICE, e->pod, e->port, s))
 				continue;
+			if (e->out.group_count >= GROUPS_MAX) {
+				e->out.broken = SLICE_LIT(
+					"more Services with policies than a port may have");
+				e->out.broken_policy = p->title;
+				return groups;
+			}
 			groups |= 1u << add_group(e, "Service", s->namespace, s->name);
 			break;
 		}
@@ -242,6 +265,42 @@ static uint32_t add_service_groups(struct effective *e)
 	if (groups == 0)
 		groups = 1u << add_group(e, "Namespace", (struct slice){0}, e->pod->namespace);
 	return groups;
+}
+
+// Enforcing groups are made of enforcing policies alone, so that one on trial changes nothing; beside
+// them, where something is on trial, stand groups of all policies, which refuse nothing.
+static void add_groups(struct effective *e, uint32_t *overrides, uint32_t *rest)
+{
+	*overrides = add_override_group(e, false);
+	*rest = add_service_groups(e, false);
+	if (!audits(e))
+		return;
+	uint32_t before = e->out.group_count;
+	uint32_t more_overrides = add_override_group(e, true), more = add_service_groups(e, true);
+
+	for (uint32_t g = before; g < e->out.group_count; g++) {
+		e->audit_twins |= 1u << g;
+		e->groups[g].default_mode = MODE_AUDIT;
+	}
+	*overrides |= more_overrides;
+	*rest |= more;
+}
+
+// Their Allow rules count everywhere ("any Allow"), their default in a group of its own.
+static void join_overrides(struct effective *e, uint32_t overrides, uint32_t rest)
+{
+	const struct model *m = e->c->model;
+
+	for (uint32_t i = 0; i < m->policies.count; i++) {
+		const struct security_policy *p = m->policies.items[i];
+		uint32_t first = e->out.rule_count;
+
+		if (p->namespace.len > 0 || !covers_namespace(e->c, p, e->pod))
+			continue;
+		join_spec(e, p, &p->overrides, LEVEL_CLUSTER, overrides);
+		for (uint32_t k = first; k < e->out.rule_count; k++)
+			e->rules[k].groups |= p->mode == MODE_AUDIT ? rest & e->audit_twins : rest;
+	}
 }
 
 static uint32_t groups_of_service_policy(const struct effective *e, const struct security_policy *p)
@@ -301,7 +360,8 @@ static void join_limits(struct effective *e)
 		bool fits = false;
 
 		for (uint32_t k = 0; k < p->target_count && !fits; k++)
-			fits = target_fits(e->c, &p->targets[k], p->namespace, e->pod, e->port, NULL);
+			fits = target_fits(e->c, &p->targets[k], p->namespace, e->pod, e->port,
+					   NULL);
 		for (uint32_t k = 0; fits && k < p->limit_count && e->out.limit_count < 256; k++) {
 			struct buf b;
 
@@ -328,7 +388,8 @@ static void check_providers(struct effective *e)
 			known = slice_eq(e->provider_names[k], r->jwt_provider);
 		if (known)
 			continue;
-		e->out.broken = SLICE_LIT("a rule names a JWT provider that the policy does not have");
+		e->out.broken =
+			SLICE_LIT("a rule names a JWT provider that the policy does not have");
 		e->out.broken_policy = r->policy;
 	}
 }
@@ -375,18 +436,18 @@ static struct slice compile_effective(struct compiler *c, const struct pod *p, u
 	e->out.groups = e->groups;
 	e->out.provider_ids = e->providers;
 	e->out.limit_ids = e->limits;
-	join_overrides(e);
-	join_levels(e, add_service_groups(e));
+	uint32_t overrides, rest;
+
+	add_groups(e, &overrides, &rest);
+	join_overrides(e, overrides, rest);
+	join_levels(e, rest);
 	join_limits(e);
 	check_providers(e);
 	e->out.jwt_optional = e->any_optional && !e->any_required;
 	bool any = e->out.broken.len > 0 || e->out.provider_count > 0 || e->out.limit_count > 0;
 
-	for (uint32_t g = 0; g < e->out.group_count; g++) {
-		if (!e->has_default[g] && e->has_rules[g])
-			e->groups[g].default_action = RULE_DENY;
-		any |= e->has_default[g] || e->has_rules[g];
-	}
+	for (uint32_t g = 0; g < e->out.group_count; g++)
+		any |= e->has_default[g];
 	if (any)
 		id = put_policy(e);
 	free(e);
@@ -438,7 +499,8 @@ uint32_t compile_pod_policies(struct compiler *c, const struct pod *p,
 
 // ---- findings ----------------------------------------------------------------------------------
 
-static void check_target(struct compiler *c, const struct origin *at, struct slice ns,
+// False: the target names a port that its Service does not have.
+static bool check_target(struct compiler *c, const struct origin *at, struct slice ns,
 			 const struct target *t)
 {
 	const struct service_object *s =
@@ -455,6 +517,7 @@ static void check_target(struct compiler *c, const struct origin *at, struct sli
 		diagnostics_add(c->diagnostics, SEVERITY_ERROR, at->file, at->line, 1,
 				"spec.targetRefs", "Service %.*s has no port named %.*s",
 				SLICE_ARG(t->name), SLICE_ARG(t->section));
+	return section;
 }
 
 void compile_check_targets(struct compiler *c)
@@ -462,15 +525,19 @@ void compile_check_targets(struct compiler *c)
 	const struct model *m = c->model;
 
 	for (uint32_t i = 0; i < m->policies.count; i++) {
-		const struct security_policy *p = m->policies.items[i];
+		struct security_policy *p = m->policies.items[i];
 
-		for (uint32_t k = 0; k < p->target_count; k++)
-			check_target(c, &p->origin, p->namespace, &p->targets[k]);
+		for (uint32_t k = 0; k < p->target_count; k++) {
+			if (check_target(c, &p->origin, p->namespace, &p->targets[k]))
+				continue;
+			p->targets[k].section = (struct slice){0}; // the whole Service refuses
+			p->broken = SLICE_LIT("it names a port that its Service does not have");
+		}
 	}
 	for (uint32_t i = 0; i < m->limits.count; i++) {
 		const struct rate_limit_policy *p = m->limits.items[i];
 
 		for (uint32_t k = 0; k < p->target_count; k++)
-			check_target(c, &p->origin, p->namespace, &p->targets[k]);
+			(void)check_target(c, &p->origin, p->namespace, &p->targets[k]);
 	}
 }

@@ -76,7 +76,9 @@ static uint32_t add_endpoints(const struct model *m, const struct endpoint_slice
 			.serving = e->serving,
 			.terminating = e->terminating,
 			.workload_uid = p ? p->uid : (struct slice){0},
-			.node = e->node.len > 0 ? e->node : p ? p->node : (struct slice){0},
+			.node = e->node.len > 0 ? e->node
+				: p		? p->node
+						: (struct slice){0},
 		};
 	}
 	return n;
@@ -104,10 +106,10 @@ static void gather_endpoints(struct compiler *c, const struct service_object *s,
 		// A slice's port belongs to the Service's port of the same name.
 		for (uint32_t k = 0; k < e->port_count; k++) {
 			if (slice_eq(e->ports[k].name, port->name))
-				out->endpoint_count += add_endpoints(
-					c->model, e, e->ports[k].port,
-					out->endpoints + out->endpoint_count,
-					room - out->endpoint_count);
+				out->endpoint_count +=
+					add_endpoints(c->model, e, e->ports[k].port,
+						      out->endpoints + out->endpoint_count,
+						      room - out->endpoint_count);
 		}
 	}
 }

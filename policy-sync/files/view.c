@@ -120,6 +120,15 @@ bool view_text(const struct view *v, struct slice *out)
 	return true;
 }
 
+bool view_short_text(const struct view *v, size_t bytes_max, struct slice *out)
+{
+	if (!view_text(v, out))
+		return false;
+	if (out->len > bytes_max)
+		view_error(v, "is longer than %zu bytes", bytes_max);
+	return out->len <= bytes_max;
+}
+
 bool view_bool(const struct view *v, bool *out)
 {
 	struct slice s;
@@ -211,6 +220,10 @@ bool view_texts(const struct view *v, uint32_t max, struct slice **out, uint32_t
 	*count = 0;
 	if (!view_require(v, TREE_LIST))
 		return false;
+	if (n == 0) {
+		view_error(v, "must not be empty");
+		return false;
+	}
 	list = n <= max ? arena_alloc(v->arena, n, sizeof(*list)) : NULL;
 	if (!list) {
 		view_error(v, "has more than %u entries", max);
@@ -249,7 +262,8 @@ bool view_duration_ms(const struct view *v, uint64_t *out)
 		while (i < 4 && !slice_starts(rest, slice_str(units[i].unit)))
 			i++;
 		if (digits == 0 || i == 4) {
-			view_error(v, "is no duration such as 10s or 1h30m: \"%.*s\"", SLICE_ARG(s));
+			view_error(v, "is no duration such as 10s or 1h30m: \"%.*s\"",
+				   SLICE_ARG(s));
 			return false;
 		}
 		total += n * units[i].ms;

@@ -37,6 +37,8 @@ void view_only(const struct view *map, const char *const *keys);
 bool view_require(const struct view *v, enum tree_kind kind);
 
 bool view_text(const struct view *v, struct slice *out); // any scalar
+// A text that the snapshot bounds: longer is an error here, not a refused snapshot on every node.
+bool view_short_text(const struct view *v, size_t bytes_max, struct slice *out);
 bool view_bool(const struct view *v, bool *out);
 bool view_number(const struct view *v, uint64_t min, uint64_t max, uint64_t *out);
 bool view_addr(const struct view *v, struct addr *out);

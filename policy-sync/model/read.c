@@ -41,8 +41,10 @@ static void read_object(struct model *m, const struct view *v)
 		kinds[i].read(m, v);
 		return;
 	}
-	if (slice_starts(a, SLICE_LIT(OUR_GROUP)))
+	if (slice_starts(a, SLICE_LIT(OUR_GROUP))) {
+		m->incomplete = true; // perhaps a policy, misspelt: nobody knows what it asks for
 		view_error(&kind, "there is no kind %.*s in this group", SLICE_ARG(k));
+	}
 }
 
 void read_document(struct model *m, const struct view *v)

@@ -37,9 +37,10 @@ bool read_meta(const struct view *v, struct object_meta *out)
 	struct view annotations = view_get(&meta, "annotations");
 
 	*out = (struct object_meta){.origin = {v->file, v->tree->line}};
-	if (!view_text(&name, &out->name) || (view_present(&ns) && !view_text(&ns, &out->namespace)))
+	if (!view_short_text(&name, 253, &out->name) ||
+	    (view_present(&ns) && !view_short_text(&ns, 63, &out->namespace)))
 		return false;
-	if (view_present(&uid) && !view_text(&uid, &out->uid))
+	if (view_present(&uid) && !view_short_text(&uid, 64, &out->uid))
 		return false;
 	return read_labels(&labels, &out->labels) && read_labels(&annotations, &out->annotations);
 }
@@ -163,8 +164,8 @@ void read_pod(struct model *m, const struct view *v)
 		view_error(&at, "uid is required");
 		return;
 	}
-	if ((view_present(&node) && !view_text(&node, &p->node)) ||
-	    (view_present(&account) && !view_text(&account, &p->service_account)) ||
+	if ((view_present(&node) && !view_short_text(&node, 253, &p->node)) ||
+	    (view_present(&account) && !view_short_text(&account, 253, &p->service_account)) ||
 	    (view_present(&host) && !view_bool(&host, &p->host_network)))
 		return;
 	if (read_container_ports(&spec, p) && read_pod_status(v, p))

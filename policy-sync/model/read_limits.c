@@ -92,7 +92,7 @@ static bool read_limit(const struct view *v, const struct object_meta *meta, str
 	view_only(v, keys);
 	l->policy = title;
 	l->keys_max = KEYS_MAX_DEFAULT;
-	if (!view_text(&name, &l->rule) || !read_selectors(&selectors, l) || !read_amount(&limit, l))
+	if (!view_short_text(&name, 200, &l->rule) || !read_selectors(&selectors, l) || !read_amount(&limit, l))
 		return false;
 	snprintf(id, sizeof(id), "%.*s/%.*s/%.*s", SLICE_ARG(meta->namespace),
 		 SLICE_ARG(meta->name), SLICE_ARG(l->rule));
@@ -210,7 +210,7 @@ void read_mesh_config(struct model *m, const struct view *v)
 		return;
 	}
 	view_only(&spec, keys);
-	if ((view_present(&domain) && !view_text(&domain, &meta.trust_domain)) ||
+	if ((view_present(&domain) && !view_short_text(&domain, 255, &meta.trust_domain)) ||
 	    (view_present(&port) && !view_number(&port, 1, 65535, &n)) ||
 	    !read_timeouts(&spec, &meta) || !read_mesh_limits(&spec, &meta))
 		return; // the defaults stay

@@ -4,20 +4,22 @@
 #include "model/read.h"
 
 #include <stdio.h>
+#include "core/match.h"
 
 #define TARGETS_MAX 16
-#define RULES_MAX 256
-#define LIST_MAX 1024
+#define RULES_MAX   256
+#define LIST_MAX    1024
 
-static const char *const actions[] = {"Deny", "Allow", NULL}; // enum rule_action
+static const char *const actions[] = {"Deny", "Allow", NULL};  // enum rule_action
 static const char *const modes[] = {"Enforce", "Audit", NULL}; // enum enforcement_mode
 
 // ---- targets -----------------------------------------------------------------------------------
 
 static bool read_target(const struct view *v, const struct object_meta *meta, struct target *t)
 {
-	static const char *const keys[] = {"group", "kind",	"name", "sectionName",
-					   "selector", NULL};
+	static const char *const keys[] = {"group",	  "kind",     "name",
+					   "sectionName", "selector", NULL};
+	static const char *const selector_keys[] = {"matchLabels", NULL};
 	static const char *const kinds[] = {"", "Namespace", "Service", "Pod", NULL};
 	struct view kind = view_get(v, "kind"), name = view_get(v, "name");
 	struct view section = view_get(v, "sectionName"), selector = view_get(v, "selector");
@@ -25,6 +27,7 @@ static bool read_target(const struct view *v, const struct object_meta *meta, st
 	int index;
 
 	view_only(v, keys);
+	view_only(&selector, selector_keys);
 	if (!view_word(&kind, kinds, &index))
 		return false;
 	t->kind = (enum target_kind)index;
@@ -80,6 +83,21 @@ bool read_cidrs(const struct view *v, struct cidr **out, uint32_t *count)
 	return true;
 }
 
+// Requests are judged by their canonical path: another spelling would never match, and a Deny rule that
+// never matches is an open door.
+static bool canonical(const struct view *v, struct slice *path)
+{
+	uint8_t *out = arena_alloc(v->arena, 1, path->len);
+	struct slice query;
+	bool changed;
+
+	if (out && path_canonicalize(*path, out, path->len, path, &query, &changed) == ERR_OK &&
+	    query.len == 0)
+		return true;
+	view_error(v, "is no path that a request can have");
+	return false;
+}
+
 static bool read_path(const struct view *v, struct ss_path_match *out)
 {
 	static const char *const keys[] = {"type", "value", NULL};
@@ -95,13 +113,13 @@ static bool read_path(const struct view *v, struct ss_path_match *out)
 		return false;
 	}
 	out->type = (enum path_match_type)index;
-	if (!view_text(&value, &out->value))
+	if (!view_short_text(&value, 1024, &out->value))
 		return false;
 	if (out->value.len == 0 || out->value.ptr[0] != '/') {
 		view_error(&value, "has to begin with /");
 		return false;
 	}
-	return true;
+	return canonical(&value, &out->value);
 }
 
 // One path, or a list of them.
@@ -132,6 +150,7 @@ bool read_paths(const struct view *v, struct ss_path_match **out, uint32_t *coun
 bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *count)
 {
 	static const char *const keys[] = {"name", "values", "value", "type", NULL};
+	static const char *const types[] = {"Exact", NULL}; // what can be enforced
 	struct ss_header_match *list = read_list(v, 64, sizeof(*list));
 	uint32_t index = 0;
 
@@ -143,9 +162,20 @@ bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *
 		struct ss_header_match *h = &list[(*count)++];
 
 		view_only(&i, keys);
-		if (!view_text(&name, &h->name))
+		if (!view_short_text(&name, 255, &h->name))
 			return false;
 		h->name = read_lower(v->arena, h->name);
+		struct view type = view_get(&i, "type"), value = view_get(&i, "value");
+		int kind;
+
+		if (view_present(&type) && !view_word(&type, types, &kind))
+			return false;
+		if (view_present(&value)) {
+			h->values = arena_alloc(v->arena, 1, sizeof(*h->values));
+			h->value_count = 1;
+			if (!h->values || !view_text(&value, h->values))
+				return false;
+		}
 		if (view_present(&values) && !view_texts(&values, 256, &h->values, &h->value_count))
 			return false;
 	}
@@ -163,14 +193,15 @@ static bool read_service_account(const struct view *v, struct ss_source *s)
 	if (!view_require(v, TREE_MAP))
 		return false;
 	view_only(v, keys);
-	return view_text(&ns, &s->namespace) && view_text(&name, &s->name);
+	return view_short_text(&ns, 63, &s->namespace) &&
+	       view_short_text(&name, 253, &s->name);
 }
 
 static bool read_source(const struct view *v, struct ss_source *s)
 {
 	static const char *const keys[] = {"type", "serviceAccount", "spiffe", NULL};
-	static const char *const types[] = {"",	     "ServiceAccount", "SPIFFE",
-					    "Gateway", "Node",	 "Unauthenticated", NULL};
+	static const char *const types[] = {"",	    "ServiceAccount",  "SPIFFE", "Gateway",
+					    "Node", "Unauthenticated", NULL};
 	struct view type = view_get(v, "type"), account = view_get(v, "serviceAccount");
 	struct view spiffe = view_get(v, "spiffe");
 	int index;
@@ -183,7 +214,7 @@ static bool read_source(const struct view *v, struct ss_source *s)
 		return read_service_account(&account, s);
 	if (s->type != SOURCE_SPIFFE)
 		return true;
-	if (!view_text(&spiffe, &s->name))
+	if (!view_short_text(&spiffe, 512, &s->name))
 		return false;
 	if (!slice_starts(s->name, SLICE_LIT("spiffe://"))) {
 		view_error(&spiffe, "has to begin with spiffe://");
@@ -220,7 +251,7 @@ static bool read_claims(const struct view *v, struct ss_rule *r)
 		struct ss_claim_match *c = &r->claims[r->claim_count++];
 
 		view_only(&i, keys);
-		if (!view_text(&name, &c->name) ||
+		if (!view_short_text(&name, 255, &c->name) ||
 		    !view_texts(&values, 256, &c->values, &c->value_count))
 			return false;
 	}
@@ -236,7 +267,7 @@ static bool read_token_rule(const struct view *v, struct ss_rule *r)
 	if (!view_require(v, TREE_MAP))
 		return false;
 	view_only(v, keys);
-	return view_text(&provider, &r->jwt_provider) &&
+	return view_short_text(&provider, 200, &r->jwt_provider) &&
 	       (!view_present(&claims) || read_claims(&claims, r)) &&
 	       (!view_present(&scopes) || view_texts(&scopes, 64, &r->scopes, &r->scope_count));
 }
@@ -273,6 +304,15 @@ static bool read_rule_ports(const struct view *v, struct ss_rule *r)
 	return true;
 }
 
+static bool has_lower(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] >= 'a' && s.ptr[i] <= 'z')
+			return true;
+	}
+	return false;
+}
+
 static bool read_operation(const struct view *v, struct ss_rule *r)
 {
 	static const char *const keys[] = {"methods", "path", "paths", "hosts", "ports", NULL};
@@ -285,6 +325,13 @@ static bool read_operation(const struct view *v, struct ss_rule *r)
 	view_only(v, keys);
 	if (view_present(&methods) && !view_texts(&methods, 64, &r->methods, &r->method_count))
 		return false;
+	for (uint32_t i = 0; i < r->method_count; i++) {
+		if (has_lower(r->methods[i])) {
+			view_error(&methods, "methods are written in capitals: %.*s",
+				   SLICE_ARG(r->methods[i]));
+			return false;
+		}
+	}
 	if (view_present(&path) && !read_paths(&path, &r->paths, &r->path_count))
 		return false;
 	if (view_present(&paths) && !read_paths(&paths, &r->paths, &r->path_count))
@@ -307,7 +354,7 @@ static bool read_rule(const struct view *v, struct ss_rule *r)
 	if (!view_word(&action, actions, &index))
 		return false;
 	r->action = (enum rule_action)index;
-	if (view_present(&name) && !view_text(&name, &r->name))
+	if (view_present(&name) && !view_short_text(&name, 200, &r->name))
 		return false;
 	if (r->name.len == 0) {
 		// Logs name the rule; one without a name is known by its place.
@@ -393,9 +440,10 @@ static void keep_policy(struct model *m, const struct view *v, struct security_p
 
 void read_security_policy(struct model *m, const struct view *v)
 {
-	static const char *const keys[] = {"targetRefs", "mode", "authorization", "jwt", "peerTLS",
-					   "oidc", "oauth2", "apiKeyAuth", "basicAuth", "extAuth",
-					   NULL};
+	static const char *const keys[] = {"targetRefs", "mode",       "authorization",
+					   "jwt",	 "peerTLS",    "oidc",
+					   "oauth2",	 "apiKeyAuth", "basicAuth",
+					   "extAuth",	 NULL};
 	struct security_policy *p = arena_alloc(v->arena, 1, sizeof(*p));
 	struct view spec = view_get(v, "spec"), mode = view_get(&spec, "mode");
 	struct object_meta meta;
@@ -415,8 +463,8 @@ void read_security_policy(struct model *m, const struct view *v)
 		p->targets = arena_alloc(v->arena, 1, sizeof(*p->targets));
 		p->target_count = p->targets ? 1 : 0;
 		if (p->targets)
-			p->targets[0] = (struct target){.kind = TARGET_NAMESPACE,
-							.name = meta.namespace};
+			p->targets[0] =
+				(struct target){.kind = TARGET_NAMESPACE, .name = meta.namespace};
 	}
 	if (view_present(&mode) && view_word(&mode, modes, &index))
 		p->mode = (enum enforcement_mode)index;
@@ -426,13 +474,16 @@ void read_security_policy(struct model *m, const struct view *v)
 
 void read_cluster_security_policy(struct model *m, const struct view *v)
 {
-	static const char *const keys[] = {"namespaceSelector", "mode", "overrides", "defaults", NULL};
+	static const char *const keys[] = {"namespaceSelector", "mode", "overrides", "defaults",
+					   NULL};
 	static const char *const parts[] = {"authorization", "jwt", NULL};
+	static const char *const selector_keys[] = {"matchLabels", NULL};
 	struct security_policy *p = arena_alloc(v->arena, 1, sizeof(*p));
 	struct view spec = view_get(v, "spec"), mode = view_get(&spec, "mode");
 	struct view selector = view_get(&spec, "namespaceSelector");
 	struct view match = view_get(&selector, "matchLabels");
-	struct view overrides = view_get(&spec, "overrides"), defaults = view_get(&spec, "defaults");
+	struct view overrides = view_get(&spec, "overrides"),
+		    defaults = view_get(&spec, "defaults");
 	struct object_meta meta;
 	int index = MODE_ENFORCE;
 
@@ -444,6 +495,7 @@ void read_cluster_security_policy(struct model *m, const struct view *v)
 	p->title = title(v->arena, "ClusterSecurityPolicy", &meta);
 	p->all_namespaces = !view_present(&selector);
 	view_only(&spec, keys);
+	view_only(&selector, selector_keys);
 	view_only(&overrides, parts);
 	view_only(&defaults, parts);
 	if (!read_labels(&match, &p->namespace_selector))

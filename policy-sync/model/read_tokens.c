@@ -13,6 +13,10 @@ void *read_list(const struct view *list, uint32_t max, size_t item_bytes)
 
 	if (!view_require(list, TREE_LIST))
 		return NULL;
+	if (n == 0) { // to Kubernetes empty is unset, and unset would match everything
+		view_error(list, "must not be empty");
+		return NULL;
+	}
 	items = n <= max ? arena_alloc(list->arena, n, item_bytes) : NULL;
 	if (!items)
 		view_error(list, "has more than %u entries", max);
@@ -56,8 +60,8 @@ static bool read_token_headers(const struct view *v, struct ss_provider *p)
 		struct ss_header_source *h = &p->headers[p->header_count++];
 
 		view_only(&i, keys);
-		if (!view_text(&name, &h->name) ||
-		    (view_present(&prefix) && !view_text(&prefix, &h->prefix)))
+		if (!view_short_text(&name, 255, &h->name) ||
+		    (view_present(&prefix) && !view_short_text(&prefix, 255, &h->prefix)))
 			return false;
 		h->name = read_lower(v->arena, h->name);
 	}
@@ -132,7 +136,8 @@ static bool read_provider(struct model *m, const struct view *v, const struct ob
 		view_error(&remote, "remote key sets are not supported yet");
 		return false;
 	}
-	if (!view_text(&name, &p->name) || (view_present(&issuer) && !view_text(&issuer, &p->issuer)))
+	if (!view_short_text(&name, 200, &p->name) ||
+	    (view_present(&issuer) && !view_short_text(&issuer, 2048, &p->issuer)))
 		return false;
 	if (view_present(&audiences) &&
 	    !view_texts(&audiences, 64, &p->audiences, &p->audience_count))

@@ -41,7 +41,7 @@ static const char usage[] =
 
 static struct snapshot *link_snapshot(const struct compiled *c, struct reason *why)
 {
-	struct snapshot_section *sections[SNAPSHOT_SECTIONS_MAX];
+	struct snapshot_section *sections[SNAPSHOT_SECTIONS_MAX] = {0};
 	struct snapshot *s = NULL;
 	uint32_t n = 0;
 	enum err err = ERR_OK;

@@ -419,6 +419,146 @@ static void records_are_shared_and_deterministic(void **state)
 	texts_close(&u);
 }
 
+// A policy on trial changes nothing of what is enforced, whatever level it stands at.
+static void audit_opens_nothing(void **state)
+{
+#define TRIAL_Z POLICY("trial", SERVICE_Z, "mode: Audit, " DENY_REST)
+	static const struct row rows[] = {
+		{POLICY("n", NAMESPACE, DENY_REST) TRIAL_Z, OTHER, Z, 8080, VERDICT_DENY},
+		{POLICY("n", NAMESPACE, DENY_REST)
+			 POLICY("t", SERVICE_Z, "mode: Audit, " ALLOW_REST),
+		 OTHER, Z, 8080, VERDICT_DENY},
+		{POLICY("z2", Z2, ONLY_X) POLICY("n", NAMESPACE, DENY_REST) TRIAL_Z, X, Z, 8080,
+		 VERDICT_ALLOW},
+		{CLUSTER("c", "mode: Audit, overrides: {" DENY_REST "}"), X, Z, 8080,
+		 VERDICT_ALLOW},
+	};
+	struct texts t;
+
+	(void)state;
+	ASK(rows);
+	build(&t, POLICY("n", NAMESPACE, ALLOW_REST) TRIAL_Z);
+	struct decision d = texts_ask(&t, X, Z, 8080);
+
+	assert_true(d.verdict == VERDICT_ALLOW && d.would_deny);
+	assert_true(slice_eq_str(d.audit_policy, "SecurityPolicy/shop/trial"));
+	texts_close(&t);
+	// Broken, and on trial.
+	build(&t, POLICY("n", NAMESPACE, "mode: Audit, authorization: {defaultAction: Nope}"));
+	assert_int_equal(texts_verdict(&t, X, Z, 8080), VERDICT_ALLOW);
+	texts_close(&t);
+}
+
+static void what_is_not_said_is_deny(void **state)
+{
+	static const struct row rows[] = {
+		{POLICY("n", NAMESPACE, ALLOW_REST) POLICY("z", SERVICE_Z, ONLY_X), OTHER, Z, 8080,
+		 VERDICT_DENY},
+		{POLICY("n", NAMESPACE, ALLOW_REST) POLICY("z", SERVICE_Z, ONLY_X), X, Z, 8080,
+		 VERDICT_ALLOW},
+		// Any Allow: a platform's monitoring is let in although a tenant says nothing of it.
+		{CLUSTER("c", "overrides: {authorization: {defaultAction: Allow, rules: [" RULE_OF(
+				      "Allow", "x") "]}}") POLICY("n", NAMESPACE, DENY_REST),
+		 X, Z, 8080, VERDICT_ALLOW},
+	};
+
+	(void)state;
+	ASK(rows);
+}
+
+static void no_more_groups_than_there_are_bits(void **state)
+{
+	char text[16384];
+	size_t used =
+		(size_t)snprintf(text, sizeof(text), "%s", POLICY("n", NAMESPACE, ALLOW_REST));
+	struct texts t;
+
+	(void)state;
+	for (int i = 0; i < 33; i++)
+		used += (size_t)snprintf(
+			text + used, sizeof(text) - used,
+			"---\napiVersion: v1\nkind: Service\nmetadata: {name: s%02d, namespace: "
+			"shop}\n"
+			"spec: {clusterIP: 10.97.0.%d, selector: {app: z}, ports: [{port: 80, "
+			"targetPort: 8080}]}\n---\n" OURS
+			"kind: SecurityPolicy\nmetadata: {name: p%02d, namespace: shop}\nspec: "
+			"{targetRefs: [{group: \"\", kind: Service, name: s%02d}], authorization: "
+			"{defaultAction: %s}}\n",
+			i, i + 1, i, i, i == 32 ? "Deny" : "Allow");
+	char whole[32768];
+
+	snprintf(whole, sizeof(whole), WORLD "%s", text);
+	texts_open(&t);
+	texts_add(&t, whole);
+	texts_compile(&t);
+	assert_int_equal(texts_verdict(&t, X, Z, 8080), VERDICT_BROKEN);
+	texts_close(&t);
+}
+
+// What cannot be resolved, or would match otherwise than it reads, is never in force as something else.
+static void nothing_is_read_loosely(void **state)
+{
+	static const char *const rows[] = {
+		POLICY("a", "kind: Service, name: z, sectionName: wbe", DENY_REST),
+		POLICY("a",
+		       "kind: Pod, selector: {matchExpressions: [{key: app, operator: Exists}]}",
+		       DENY_REST),
+		POLICY("a", SERVICE_Z,
+		       "authorization: {rules: [{action: Allow, principal: {sources: []}}]}"),
+		POLICY("a", SERVICE_Z,
+		       "authorization: {rules: [{action: Allow, operation: {methods: []}}]}"),
+		POLICY("a", SERVICE_Z,
+		       "authorization: {defaultAction: Allow, rules: [{action: Deny, operation: "
+		       "{methods: [delete]}}]}"),
+		POLICY("a", SERVICE_Z,
+		       "authorization: {defaultAction: Allow, rules: [{action: Deny, operation: "
+		       "{path: "
+		       "{value: /a%2fb}}}]}"),
+		CLUSTER("a",
+			"namespaceSelector: {matchExpressions: [{key: team, operator: Exists}]}, "
+			"overrides: {" ALLOW_REST "}"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct texts t;
+
+		build(&t, rows[i]);
+		const struct policy *p = texts_policy(&t, Z, 8080);
+
+		if (t.findings.errors == 0 || !p || policy_source(p)->broken.len == 0)
+			fail_msg("row %zu: %s", i, rows[i]);
+		texts_close(&t);
+	}
+}
+
+static void paths_are_compared_in_canonical_form(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	build(&t, POLICY("a", SERVICE_Z,
+			 "authorization: {defaultAction: Allow, rules: [{action: Deny, operation: "
+			 "{path: "
+			 "{value: //x/../%61dmin}}}]}"));
+	assert_int_equal(t.findings.errors, 0);
+	assert_true(slice_eq_str(policy_source(texts_policy(&t, Z, 8080))->rules[0].paths[0].value,
+				 "/admin"));
+	texts_close(&t);
+}
+
+// Two running pods claim one address: neither may have the other's name.
+static void a_disputed_address_is_nobodys(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	build(&t, POD("y", "thief", "u-thief", X, "app: thief"));
+	assert_int_equal(t.findings.errors, 2);
+	assert_null(texts_pod(&t, X));
+	texts_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -436,6 +576,12 @@ int main(void)
 		cmocka_unit_test(who_is_in_it),
 		cmocka_unit_test(endpoints_name_their_pods),
 		cmocka_unit_test(records_are_shared_and_deterministic),
+		cmocka_unit_test(audit_opens_nothing),
+		cmocka_unit_test(what_is_not_said_is_deny),
+		cmocka_unit_test(no_more_groups_than_there_are_bits),
+		cmocka_unit_test(nothing_is_read_loosely),
+		cmocka_unit_test(paths_are_compared_in_canonical_form),
+		cmocka_unit_test(a_disputed_address_is_nobodys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
