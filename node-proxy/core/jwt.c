@@ -433,7 +433,7 @@ bool jwt_values_begin(const struct jwt *t, struct slice name, struct jwt_values 
 		}
 		it->claims = claims;
 		it->at = c->type == CLAIM_ARRAY ? at + 1 : at;
-		it->end = c->type == CLAIM_OBJECT ? at : c->next;
+		it->end = c->next; // of an object nothing is a text
 		return true;
 	}
 	return false;

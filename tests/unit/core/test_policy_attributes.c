@@ -278,11 +278,27 @@ static void test_address(void **state)
 	assert_false(policy_denies_address(c, &w->in, &a));
 }
 
+// Host bits that a record should not have had say nothing.
+static void test_cidr_host_bits(void **state)
+{
+	struct world *w = *state;
+	struct cidr net = {addr_from_v4(0x0a636363), 104};
+	struct ss_rule rule = rule_of("r", RULE_DENY);
+	struct ss_policy p = policy_of(&rule, 1, RULE_ALLOW);
+
+	rule.client_cidrs = &net;
+	rule.client_cidr_count = 1;
+	assert_int_equal(ask(w, &p).action, RULE_DENY);
+	miss_cidr(w);
+	assert_int_equal(ask(w, &p).action, RULE_ALLOW);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_attributes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cidr_host_bits, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -383,6 +383,29 @@ static void test_cache_asks_the_rest_again(void **state)
 	check(w, JWT_AUDIENCE);
 }
 
+// The same token in the header that another provider reads: what was not asked then is asked now.
+static void test_cache_knows_whom_it_asked(void **state)
+{
+	struct world *w = *state;
+	struct ss_header_source header = {SLICE_LIT("x-token"), {0}};
+
+	world_provider(w, 0, "idp", ISSUER);
+	world_provider(w, 1, "second", ISSUER);
+	w->providers[1].headers = &header;
+	w->providers[1].header_count = 1;
+	w->context.tokens = token_cache_new(64, 1);
+	rule_needs(w, "second", "alice");
+	for (int i = 0; i < 3; i++) {
+		world_bearer(w, TOKEN_GOOD);
+		w->header_names[1] = NULL;
+		assert_int_equal(world_request(w).verdict, VERDICT_DENY);
+		w->header_names[0] = NULL;
+		w->header_names[1] = "x-token";
+		w->header_values[1] = TOKEN_GOOD;
+		assert_int_equal(world_request(w).verdict, VERDICT_ALLOW);
+	}
+}
+
 // What one policy's providers accept says nothing about another policy's.
 static void test_cache_knows_providers(void **state)
 {
@@ -425,6 +448,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_small_arena, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_cache_keeps, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_cache_asks_the_rest_again, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(test_cache_knows_whom_it_asked, world_setup,
 						world_teardown),
 		cmocka_unit_test_setup_teardown(test_cache_knows_providers, world_setup,
 						world_teardown),
