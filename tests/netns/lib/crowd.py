@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Thousands of connections, one process and one thread at each end.
+
+  crowd.py serve PORT                 a line "echo" is answered in kind, a line "pour" with bytes for ever
+  crowd.py idle HOST PORT COUNT       COUNT connections, each has echoed once; until a line is read
+  crowd.py stalled HOST PORT COUNT    COUNT connections that asked to be poured on and never read
+  crowd.py ask HOST PORT COUNT        COUNT echoes one after another: their 50th, 99th, 100th percentile, us
+"""
+import json
+import select
+import socket
+import sys
+import time
+
+POURED = b"p" * 16384
+DIALLED_AT_ONCE = 200
+
+
+def serve(port):
+    listener = socket.socket(socket.AF_INET6)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("::", int(port)))
+    listener.listen(4096)
+    listener.setblocking(False)
+    poll = select.epoll()
+    poll.register(listener, select.EPOLLIN)
+    connections = {}
+
+    def turn(fd, event):
+        c = connections[fd]
+        if event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+            data = c.recv(65536)
+            if not data:
+                raise OSError
+            if data == b"pour\n":
+                poll.modify(fd, select.EPOLLIN | select.EPOLLOUT)
+            else:
+                c.send(data)
+        if event & select.EPOLLOUT:
+            c.send(POURED)
+
+    while True:
+        for fd, event in poll.poll():
+            if fd == listener.fileno():
+                c, _ = listener.accept()
+                c.setblocking(False)
+                connections[c.fileno()] = c
+                poll.register(c, select.EPOLLIN)
+                continue
+            try:
+                turn(fd, event)
+            except BlockingIOError:
+                pass
+            except OSError:
+                poll.unregister(fd)
+                connections.pop(fd).close()
+
+
+def gather(host, port, count, first, then):
+    """Dials in groups, as a crowd does; every connection has had an answer before the next group."""
+    everybody = []
+    while len(everybody) < int(count):
+        group = []
+        for _ in range(min(DIALLED_AT_ONCE, int(count) - len(everybody))):
+            c = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            c.settimeout(20)
+            c.connect((host, int(port)))
+            c.sendall(first)
+            group.append(c)
+        for c in group:
+            then(c)
+        everybody += group
+    print(json.dumps({"open": len(everybody)}), flush=True)
+    sys.stdin.readline()
+    cut = 0
+    for c in everybody:
+        c.setblocking(False)
+        try:
+            cut += c.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            pass
+        except OSError:
+            cut += 1
+    print(json.dumps({"cut": cut}), flush=True)
+
+
+def ask(host, port, count):
+    c = socket.create_connection((host, int(port)), 20)
+    c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    took_us = []
+    for _ in range(int(count)):
+        started = time.monotonic_ns()
+        c.sendall(b"echo\n")
+        if c.recv(100) != b"echo\n":
+            sys.exit("no echo")
+        took_us.append((time.monotonic_ns() - started) // 1000)
+    took_us.sort()
+    print(json.dumps({"p50": took_us[len(took_us) // 2], "p99": took_us[len(took_us) * 99 // 100], "max": took_us[-1]}))
+
+
+def main():
+    verb, arguments = sys.argv[1], sys.argv[2:]
+    if verb == "serve":
+        serve(*arguments)
+    elif verb == "idle":
+        gather(*arguments, b"echo\n", lambda c: c.recv(100))
+    elif verb == "stalled":
+        gather(*arguments, b"pour\n", lambda c: None)
+    else:
+        ask(*arguments)
+
+
+main()
