@@ -81,10 +81,12 @@ build_asan() {
 	link_programs build/asan build/asan/bin
 }
 
+fuzz_targets() { for target in tests/fuzz/fuzz_*.c; do printf 'tests/fuzz/%s ' "$(basename "$target" .c)"; done; }
+
 build_fuzz() {
 	deps
 	mkdir -p build
-	CC=clang meson_build build/fuzz all -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
+	CC=clang meson_build build/fuzz "$(fuzz_targets)" -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
 }
 
 verb=${1:-help}

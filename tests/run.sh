@@ -33,7 +33,7 @@ kind_wanted() { # KIND: asked for, or nothing is asked for, or a name is looked 
 	((${#wanted[@]})) || return 0
 	for w in "${wanted[@]}"; do
 		case $w in
-		lint | unit | golden | netns) [[ $w == "$1" ]] && return 0 ;;
+		lint | unit | golden | fuzz | netns) [[ $w == "$1" ]] && return 0 ;;
 		*) return 0 ;;
 		esac
 	done
@@ -83,6 +83,16 @@ run_golden() {
 	done
 }
 
+# Bounded in time; a finding is kept in build/fuzz-corpus.
+run_fuzz() {
+	local target name
+	./build.sh build-fuzz 2>"$logs/build-fuzz.log" || { cat "$logs/build-fuzz.log"; exit 1; }
+	for target in tests/fuzz/fuzz_*.c; do
+		name=$(basename "$target" .c)
+		run_one fuzz "${name#fuzz_}" 300 bash tests/fuzz/run.sh "${name#fuzz_}" "${FUZZ_SECONDS:-30}"
+	done
+}
+
 run_netns() {
 	local scenario bin
 	if [[ $(id -u) != 0 ]]; then
@@ -101,7 +111,7 @@ run_netns() {
 echo "building (release and sanitized)"
 ./build.sh build 2>"$logs/build.log" || { cat "$logs/build.log"; exit 1; }
 ./build.sh build-asan 2>"$logs/build-asan.log" || { cat "$logs/build-asan.log"; exit 1; }
-for kind in lint unit golden netns; do
+for kind in lint unit golden fuzz netns; do
 	if kind_wanted "$kind"; then "run_$kind"; fi
 done
 if ((skipped)); then

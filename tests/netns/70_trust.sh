@@ -68,6 +68,8 @@ done
 refused "to a pod of another node" "destination is no enrolled pod of this node" n1stolen workload uid-client shop client "$(pod_ip client)" uid-near "$(pod_ip near)" 9090
 refused "to an address that is not the pod's" "destination address is not the pod's" n1stolen workload uid-client shop client "$(pod_ip client)" uid-server 192.168.78.12 22
 
+refused "as another node's own process" "claimed node address is not the sender's" n1stolen node "" "" "" 192.168.78.12
+
 # --- another CA ---
 before=$(since "$W/n2/access.log")
 same "a CA of one's own" forged "$(impostor forge n1 "$W/trust.pem" "$W/forged")"

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# One fuzz target: run.sh NAME [SECONDS]. Starts from the corpus in the tree, keeps what it finds in build/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+name=${1:?usage: run.sh NAME [SECONDS]}
+found=build/fuzz-corpus/$name
+mkdir -p "$found" "tests/fuzz/corpus/$name"
+exec "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="${2:-30}" -rss_limit_mb=2048 -timeout=20 \
+	-artifact_prefix="build/fuzz-corpus/" "$found" "tests/fuzz/corpus/$name"
