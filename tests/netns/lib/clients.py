@@ -177,7 +177,10 @@ def raw(host, port):
     c = dial(host, port)
     try:
         c.sendall(sys.stdin.buffer.read())
-        c.shutdown(socket.SHUT_WR)
+        try:
+            c.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it has ended already: what came before that is still to be read
         while part := c.recv(65536):
             sys.stdout.buffer.write(part)
     except ConnectionResetError:
