@@ -124,7 +124,8 @@ static void evil_take(struct evil *v, const struct sync_message *m)
 		assert_in_range(m->public_key.len, 1, sizeof(v->public_der));
 		memcpy(v->public_der, m->public_key.ptr, m->public_key.len);
 		v->public_len = m->public_key.len;
-		memcpy(v->held_refs, m->refs, m->ref_count * sizeof(m->refs[0]));
+		if (m->ref_count > 0)
+			memcpy(v->held_refs, m->refs, m->ref_count * sizeof(m->refs[0]));
 		assert_int_equal(sync_wire_send(&v->wire, &welcome, clock_monotonic_ns()), ERR_OK);
 	} else if (m->type == SYNC_ACK) {
 		v->acks++;
