@@ -10,8 +10,9 @@
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
-#include <wolfssl/wolfcrypt/memory.h>
 
+#include "io/tls_heap.h"
+#include "io/tls_roots.h"
 #include "io/x509.h"
 
 // Node certificates are our own CA's leaf plus at most one intermediate and a root.
@@ -23,6 +24,7 @@ struct tls_context {
 	_Atomic uint32_t refs;
 	bool require_peer;
 	char alpn[64];
+	struct tls_roots roots;
 };
 
 struct tls_session {
@@ -34,76 +36,17 @@ struct tls_session {
 	bool server;
 	bool established;
 	bool have_peer;
+	int code; // wolfSSL's, of the last failure
 	struct x509_info peer;
+	uint8_t peer_root[32];
 };
-
-// ---- memory ------------------------------------------------------------------------------------
-
-// wolfSSL allocates on the thread that uses it; each thread counts its own and refuses beyond its cap.
-// A block remembers its size in front of it.
-struct heap_header {
-	size_t bytes;
-	size_t pad; // keeps what follows aligned to 16
-};
-
-static _Thread_local size_t heap_used;
-static _Thread_local size_t heap_max = SIZE_MAX;
-
-static void *heap_malloc(size_t bytes)
-{
-	struct heap_header *h;
-
-	if (bytes > SIZE_MAX / 2 || bytes > heap_max - (heap_used < heap_max ? heap_used : heap_max))
-		return NULL;
-	h = malloc(sizeof(*h) + bytes);
-	if (!h)
-		return NULL;
-	h->bytes = bytes;
-	heap_used += bytes;
-	return h + 1;
-}
-
-static void heap_free(void *ptr)
-{
-	struct heap_header *h = (struct heap_header *)ptr - 1;
-
-	if (!ptr)
-		return;
-	// A context made by one thread and freed by another leaves a difference; it only ever
-	// makes the cap a little wider or narrower.
-	heap_used -= h->bytes < heap_used ? h->bytes : heap_used;
-	free(h);
-}
-
-static void *heap_realloc(void *ptr, size_t bytes)
-{
-	struct heap_header *h = (struct heap_header *)ptr - 1;
-	void *grown;
-
-	if (!ptr)
-		return heap_malloc(bytes);
-	grown = heap_malloc(bytes);
-	if (!grown)
-		return NULL;
-	memcpy(grown, ptr, h->bytes < bytes ? h->bytes : bytes);
-	heap_free(ptr);
-	return grown;
-}
-
-void tls_thread_heap(size_t bytes_max)
-{
-	heap_max = bytes_max;
-}
-
-size_t tls_thread_heap_used(void)
-{
-	return heap_used;
-}
 
 enum err tls_global_init(void)
 {
-	if (wolfSSL_SetAllocators(heap_malloc, heap_free, heap_realloc) != 0)
-		return ERR_CRYPTO;
+	enum err err = tls_heap_install();
+
+	if (err != ERR_OK)
+		return err;
 	return wolfSSL_Init() == WOLFSSL_SUCCESS ? ERR_OK : ERR_CRYPTO;
 }
 
@@ -132,17 +75,26 @@ static int tls_on_send(WOLFSSL *ssl, char *bytes, int len, void *context)
 	return len;
 }
 
-// Sees every certificate of the chain (WOLFSSL_ALWAYS_VERIFY_CB); keeps who the leaf says it is.
+// Keeps who the leaf says it is, and which root it hangs on.
+static void tls_keep_peer(struct tls_session *s, const WOLFSSL_X509_STORE_CTX *store)
+{
+	struct slice chain[TLS_VERIFY_DEPTH + 1];
+	uint32_t count = 0;
+
+	for (; count < sizeof(chain) / sizeof(chain[0]) && (int)count < store->totalCerts; count++)
+		chain[count] = slice_make(store->certs[count].buffer, store->certs[count].length);
+	s->have_peer = x509_read_der(chain[0], &s->peer) == ERR_OK;
+	if (!tls_roots_find(&s->context->roots, chain, count, s->peer_root))
+		memset(s->peer_root, 0, sizeof(s->peer_root));
+}
+
+// Called for every certificate of the chain (WOLFSSL_ALWAYS_VERIFY_CB), the leaf last.
 static int tls_on_verify(int accepted, WOLFSSL_X509_STORE_CTX *store)
 {
 	struct tls_session *s = store->userCtx;
 
-	if (accepted && s && store->error_depth == 0 && store->certs && store->totalCerts > 0) {
-		const WOLFSSL_BUFFER_INFO *leaf = &store->certs[0];
-
-		s->have_peer = x509_read_der(slice_make(leaf->buffer, leaf->length), &s->peer) ==
-			       ERR_OK;
-	}
+	if (accepted && s && store->error_depth == 0 && store->certs && store->totalCerts > 0)
+		tls_keep_peer(s, store);
 	return accepted;
 }
 
@@ -198,10 +150,13 @@ enum err tls_context_new(const struct tls_config *c, struct tls_context **out, s
 		free(t);
 		return err_because(ERR_CONFIG, why, "ALPN name is too long");
 	}
-	memcpy(t->alpn, c->alpn.ptr, c->alpn.len);
+	if (c->alpn.len > 0)
+		memcpy(t->alpn, c->alpn.ptr, c->alpn.len);
 	t->require_peer = c->require_peer;
 	atomic_init(&t->refs, 1);
-	err = tls_make(wolfTLSv1_3_client_method(), c, &t->client, why);
+	err = tls_roots_read(c->trust_pem, &t->roots, why);
+	if (err == ERR_OK)
+		err = tls_make(wolfTLSv1_3_client_method(), c, &t->client, why);
 	if (err == ERR_OK && c->chain_pem.len > 0)
 		err = tls_make(wolfTLSv1_3_server_method(), c, &t->server, why);
 	if (err != ERR_OK) {
@@ -248,8 +203,7 @@ static enum err tls_session_configure(struct tls_session *s)
 					  WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS)
 		return ERR_CRYPTO;
 	// The share that is most likely wanted goes into the first flight: no HelloRetryRequest.
-	if (!s->server &&
-	    wolfSSL_UseKeyShare(s->ssl, WOLFSSL_X25519MLKEM768) != WOLFSSL_SUCCESS)
+	if (!s->server && wolfSSL_UseKeyShare(s->ssl, WOLFSSL_X25519MLKEM768) != WOLFSSL_SUCCESS)
 		return ERR_CRYPTO;
 	return ERR_OK;
 }
@@ -303,40 +257,130 @@ void tls_offer(struct tls_session *s, struct slice ciphertext)
 	s->offered = ciphertext;
 }
 
-static enum err tls_explain(struct tls_session *s, int code, struct reason *why)
+// What a peer may hold against us, in words (RFC 8446 6).
+static const char *tls_alert_words(int alert)
+{
+	switch (alert) {
+	case bad_certificate:
+	case unsupported_certificate:
+	case certificate_unknown:
+		return "it does not accept our certificate";
+	case certificate_revoked:
+		return "our certificate is revoked";
+	case certificate_expired:
+		return "our certificate has expired, or is not valid yet";
+	case unknown_ca:
+		return "it does not trust the CA of our certificate";
+	case certificate_required:
+		return "it requires a certificate";
+	case no_application_protocol:
+		return "it speaks another protocol (ALPN)";
+	case handshake_failure:
+	case insufficient_security:
+		return "no common key exchange, signature or cipher";
+	case protocol_version:
+		return "it does not speak TLS 1.3";
+	case bad_record_mac:
+	case decrypt_error:
+		return "what it received had been changed on its way";
+	default:
+		return "no reason that we know";
+	}
+}
+
+// What the library's code means for the caller.
+static enum err tls_code_error(int code)
 {
 	switch (code) {
 	case ASN_NO_SIGNER_E:
 	case ASN_SELF_SIGNED_E:
 	case ASN_SIG_CONFIRM_E:
-		return err_because(ERR_DENIED, why, "peer's certificate is not signed by a trusted CA");
-	case ASN_AFTER_DATE_E:
-		return err_because(ERR_EXPIRED, why, "peer's certificate has expired");
 	case ASN_BEFORE_DATE_E:
-		return err_because(ERR_DENIED, why, "peer's certificate is not valid yet");
 	case NO_PEER_CERT:
-		return err_because(ERR_DENIED, why, "peer sent no certificate");
 	case UNKNOWN_ALPN_PROTOCOL_NAME_E:
-		return err_because(ERR_DENIED, why, "peer speaks another protocol (ALPN)");
 	case DOMAIN_NAME_MISMATCH:
-		return err_because(ERR_DENIED, why, "peer's certificate bears another name");
+	case FATAL_ERROR: // an alert
+		return ERR_DENIED;
+	case ASN_AFTER_DATE_E:
+		return ERR_EXPIRED;
 	case SOCKET_ERROR_E:
 	case SOCKET_PEER_CLOSED_E:
-		return err_because(ERR_CLOSED, why, "peer closed the connection");
-	case FATAL_ERROR: {
-		WOLFSSL_ALERT_HISTORY alerts;
-
-		if (wolfSSL_get_alert_history(s->ssl, &alerts) == WOLFSSL_SUCCESS &&
-		    alerts.last_rx.code >= 0)
-			return err_because(ERR_DENIED, why, "peer refused us with TLS alert %d",
-					   alerts.last_rx.code);
-		break;
-	}
+	case ZERO_RETURN:
+		return ERR_CLOSED;
+	case MEMORY_E:
+	case MEMORY_ERROR:
+		return ERR_NOMEM;
 	default:
-		break;
+		return ERR_MALFORMED;
 	}
-	return err_because(ERR_MALFORMED, why, "TLS: %s",
-			   wolfSSL_ERR_reason_error_string((unsigned long)(code < 0 ? -code : code)));
+}
+
+static enum err tls_explain_alert(const struct tls_session *s, struct reason *why)
+{
+	WOLFSSL_ALERT_HISTORY alerts;
+
+	if (wolfSSL_get_alert_history(s->ssl, &alerts) != WOLFSSL_SUCCESS ||
+	    alerts.last_rx.code < 0)
+		return err_because(ERR_MALFORMED, why, "TLS failed");
+	return err_because(ERR_DENIED, why, "peer refused us: %s (TLS alert %d)",
+			   tls_alert_words(alerts.last_rx.code), alerts.last_rx.code);
+}
+
+static enum err tls_explain(const struct tls_session *s, struct reason *why)
+{
+	enum err err = tls_code_error(s->code);
+
+	switch (s->code) {
+	case 0:
+		return err_because(ERR_OK, why, "nothing has failed");
+	case ASN_NO_SIGNER_E:
+	case ASN_SELF_SIGNED_E:
+	case ASN_SIG_CONFIRM_E:
+		return err_because(err, why, "peer's certificate is not signed by a trusted CA");
+	case ASN_AFTER_DATE_E:
+		return err_because(err, why, "peer's certificate has expired");
+	case ASN_BEFORE_DATE_E:
+		return err_because(err, why, "peer's certificate is not valid yet");
+	case NO_PEER_CERT:
+		return err_because(err, why, "peer sent no certificate");
+	case UNKNOWN_ALPN_PROTOCOL_NAME_E:
+		return err_because(err, why, "peer speaks another protocol (ALPN)");
+	case DOMAIN_NAME_MISMATCH:
+		return err_because(err, why, "peer's certificate bears another name");
+	case SOCKET_ERROR_E:
+	case SOCKET_PEER_CLOSED_E:
+	case ZERO_RETURN:
+		return err_because(err, why, "peer closed the connection");
+	case MEMORY_E:
+	case MEMORY_ERROR:
+		return err_because(err, why, "out of TLS memory");
+	case VERIFY_MAC_ERROR:
+	case DECRYPT_ERROR:
+	case AES_GCM_AUTH_E:
+	case MAC_CMP_FAILED_E:
+		return err_because(err, why, "a TLS record was changed on its way");
+	case FATAL_ERROR:
+		return tls_explain_alert(s, why);
+	default:
+		return err_because(err, why, "TLS: %s",
+				   wolfSSL_ERR_reason_error_string((unsigned long)-(long)s->code));
+	}
+}
+
+void tls_why(const struct tls_session *s, struct reason *why)
+{
+	(void)tls_explain(s, why);
+}
+
+// Of a call that has not succeeded: ERR_AGAIN, or what is final now and kept for tls_why.
+static enum err tls_failed(struct tls_session *s, int result)
+{
+	int code = wolfSSL_get_error(s->ssl, result);
+
+	if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE)
+		return ERR_AGAIN;
+	s->code = code == WOLFSSL_ERROR_ZERO_RETURN ? ZERO_RETURN : code;
+	return tls_code_error(s->code);
 }
 
 static enum err tls_check_established(struct tls_session *s, struct reason *why)
@@ -360,42 +404,48 @@ enum err tls_handshake(struct tls_session *s, struct reason *why)
 
 	if (result == WOLFSSL_SUCCESS)
 		return tls_check_established(s, why);
-	int code = wolfSSL_get_error(s->ssl, result);
+	enum err err = tls_failed(s, result);
 
-	if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE)
-		return ERR_AGAIN;
-	return tls_explain(s, code, why);
+	return err == ERR_AGAIN ? err : tls_explain(s, why);
 }
 
 enum err tls_read(struct tls_session *s, void *out, size_t cap, size_t *len)
 {
+	tls_heap_records(true);
 	int result = wolfSSL_read(s->ssl, out, cap > INT32_MAX ? INT32_MAX : (int)cap);
 
-	*len = 0;
-	if (result > 0) {
-		*len = (size_t)result;
-		return ERR_OK;
-	}
-	int code = wolfSSL_get_error(s->ssl, result);
-
-	if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE)
-		return ERR_AGAIN;
-	return code == WOLFSSL_ERROR_ZERO_RETURN ? ERR_CLOSED : ERR_MALFORMED;
+	tls_heap_records(false);
+	*len = result > 0 ? (size_t)result : 0;
+	return result > 0 ? ERR_OK : tls_failed(s, result);
 }
 
 enum err tls_write(struct tls_session *s, struct slice plaintext)
 {
-	while (plaintext.len > 0) {
+	enum err err = ERR_OK;
+
+	tls_heap_records(true);
+	while (err == ERR_OK && plaintext.len > 0) {
 		size_t part = plaintext.len < TLS_RECORD_PLAINTEXT_MAX ? plaintext.len
 								       : TLS_RECORD_PLAINTEXT_MAX;
 		int result = wolfSSL_write(s->ssl, plaintext.ptr, (int)part);
 
-		if (result <= 0)
-			return ERR_CLOSED;
-		plaintext.ptr += result;
-		plaintext.len -= (size_t)result;
+		if (result > 0) {
+			plaintext.ptr += result;
+			plaintext.len -= (size_t)result;
+		} else {
+			// The sink takes everything: there is nothing to wait for.
+			err = tls_failed(s, result) == ERR_NOMEM ? ERR_NOMEM : ERR_CLOSED;
+		}
 	}
-	return ERR_OK;
+	tls_heap_records(false);
+	return err;
+}
+
+enum err tls_update_keys(struct tls_session *s)
+{
+	int result = wolfSSL_update_keys(s->ssl);
+
+	return result == WOLFSSL_SUCCESS ? ERR_OK : tls_failed(s, result);
 }
 
 void tls_close_notify(struct tls_session *s)
@@ -412,6 +462,7 @@ enum err tls_peer(const struct tls_session *s, struct tls_peer *out)
 	out->uri = slice_str(s->peer.uri);
 	memcpy(out->key_pin, s->peer.key_pin, sizeof(out->key_pin));
 	out->not_after_unix_s = s->peer.not_after_unix_s;
+	memcpy(out->root_sha256, s->peer_root, sizeof(out->root_sha256));
 	return ERR_OK;
 }
 
