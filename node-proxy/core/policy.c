@@ -8,8 +8,9 @@
 struct evaluation {
 	const struct policy *policy;
 	const struct policy_input *in;
-	uint64_t rules[RULE_WORDS_MAX];	 // candidates
-	uint64_t column[RULE_WORDS_MAX]; // of the column at hand: rules that its value satisfies
+	bool all;		 // every rule is a candidate: rules is not filled yet
+	struct rule_bits rules;	 // candidates
+	struct rule_bits column; // of the column at hand: rules that its value satisfies
 };
 
 const struct ss_policy *policy_source(const struct policy *p)
@@ -31,39 +32,93 @@ void policy_mask_addr(struct addr *a, uint8_t bits)
 
 static const uint32_t no_rule = UINT32_MAX;
 
-// The first rule in both sets.
-static uint32_t first_of(const struct policy *p, const uint64_t *a, const uint64_t *b)
+// Takes the lowest bit out of *live.
+static uint32_t next_word(uint64_t *live)
 {
-	for (uint32_t i = 0; i < p->words; i++) {
-		if (a[i] & b[i])
-			return i * 64 + (uint32_t)__builtin_ctzll(a[i] & b[i]);
+	uint32_t word = (uint32_t)__builtin_ctzll(*live);
+
+	*live &= *live - 1;
+	return word;
+}
+
+static void candidates_are(struct evaluation *e, const struct rule_set *set)
+{
+	e->all = false;
+	e->rules.live = set->live;
+	for (uint64_t left = set->live; left;) {
+		uint32_t i = next_word(&left);
+
+		e->rules.words[i] = set->words[i];
+	}
+}
+
+static void candidates_keep(struct evaluation *e, uint32_t word, uint64_t rules)
+{
+	e->rules.words[word] &= rules;
+	if (e->rules.words[word] == 0)
+		e->rules.live &= ~(1ull << word);
+}
+
+// The first candidate that is in the set.
+static uint32_t first_of(const struct evaluation *e, const struct rule_set *set)
+{
+	for (uint64_t left = e->rules.live & set->live; left;) {
+		uint32_t i = next_word(&left);
+
+		if (e->rules.words[i] & set->words[i])
+			return i * 64 +
+			       (uint32_t)__builtin_ctzll(e->rules.words[i] & set->words[i]);
 	}
 	return no_rule;
 }
 
-// Does a candidate depend on the column? If so, the column is cleared to be filled.
-static bool column_begin(struct evaluation *e, const uint64_t *open)
+// Does a candidate depend on the column? If so, the column is emptied to be filled.
+static bool column_begin(struct evaluation *e, const struct rule_set *open, bool used)
 {
-	uint64_t any = 0;
+	e->column.live = 0;
+	if (e->all || !used)
+		return used;
+	for (uint64_t left = e->rules.live; left;) {
+		uint32_t i = next_word(&left);
 
-	for (uint32_t i = 0; i < e->policy->words; i++) {
-		any |= e->rules[i] & ~open[i];
-		e->column[i] = 0;
+		if (e->rules.words[i] & ~open->words[i])
+			return true;
 	}
-	return any != 0;
+	return false;
 }
 
-static void column_end(struct evaluation *e, const uint64_t *open)
+static void column_end(struct evaluation *e, const struct rule_set *open)
 {
-	for (uint32_t i = 0; i < e->policy->words; i++)
-		e->rules[i] &= open[i] | e->column[i];
+	uint64_t filled = e->column.live;
+
+	if (e->all) {
+		// The first column: what satisfies it is all that is left.
+		candidates_are(e, open);
+		for (uint64_t left = filled; left;) {
+			uint32_t i = next_word(&left);
+
+			e->rules.words[i] = open->words[i] | e->column.words[i];
+		}
+		e->rules.live |= filled;
+		return;
+	}
+	for (uint64_t left = e->rules.live; left;) {
+		uint32_t i = next_word(&left);
+
+		candidates_keep(e, i, open->words[i] | (filled >> i & 1 ? e->column.words[i] : 0));
+	}
 }
 
 // Nobody can say: an Allow rule that needs it does not match, a Deny rule does.
-static void column_unknown(struct evaluation *e, const uint64_t *open)
+static void column_unknown(struct evaluation *e, const struct rule_set *open)
 {
-	for (uint32_t i = 0; i < e->policy->words; i++)
-		e->rules[i] &= open[i] | e->policy->deny_all[i];
+	if (e->all)
+		candidates_are(e, &e->policy->every);
+	for (uint64_t left = e->rules.live; left;) {
+		uint32_t i = next_word(&left);
+
+		candidates_keep(e, i, open->words[i] | e->policy->deny_all.words[i]);
+	}
 }
 
 static void look_up(struct evaluation *e, enum rule_space space, uint32_t number, struct slice a,
@@ -71,7 +126,7 @@ static void look_up(struct evaluation *e, enum rule_space space, uint32_t number
 {
 	struct rule_key key = {space, number, {a, b, c}};
 
-	rule_index_look_up(&e->policy->index, &key, e->column);
+	rule_index_look_up(&e->policy->index, &key, &e->column);
 }
 
 static void look_up_text(struct evaluation *e, enum rule_space space, struct slice text)
@@ -273,9 +328,9 @@ static bool (*const columns[COLUMN_COUNT])(struct evaluation *e) = {
 
 static void apply_column(struct evaluation *e, enum policy_column c)
 {
-	const uint64_t *open = e->policy->open[c];
+	const struct rule_set *open = &e->policy->open[c];
 
-	if (!column_begin(e, open))
+	if (!column_begin(e, open, e->policy->used[c]))
 		return;
 	if (columns[c](e))
 		column_end(e, open);
@@ -287,12 +342,26 @@ static void apply_positions(struct evaluation *e, const struct policy_conditions
 			    uint32_t count, bool (*fill)(struct evaluation *e, uint32_t at))
 {
 	for (uint32_t i = 0; i < count; i++) {
-		if (!column_begin(e, list[i].open))
+		if (!column_begin(e, &list[i].open, true))
 			continue;
 		if (fill(e, i))
-			column_end(e, list[i].open);
+			column_end(e, &list[i].open);
 		else
-			column_unknown(e, list[i].open);
+			column_unknown(e, &list[i].open);
+	}
+}
+
+// Rules that read the request match only as Deny rules where it is not known.
+static void apply_no_request(struct evaluation *e)
+{
+	const struct policy *p = e->policy;
+
+	if (e->all)
+		candidates_are(e, &p->every);
+	for (uint64_t left = e->rules.live; left;) {
+		uint32_t i = next_word(&left);
+
+		candidates_keep(e, i, ~p->reads_request.words[i] | p->deny_all.words[i]);
 	}
 }
 
@@ -300,13 +369,12 @@ static void match_rules(struct evaluation *e)
 {
 	const struct policy *p = e->policy;
 
-	memset(e->rules, 0xff, p->words * sizeof(e->rules[0]));
+	e->all = true;
 	apply_column(e, COLUMN_SOURCE);
 	apply_column(e, COLUMN_CIDR);
 	apply_column(e, COLUMN_PORT);
 	if (!e->in->l7) {
-		for (uint32_t i = 0; i < p->words; i++)
-			e->rules[i] &= ~p->reads_request[i] | p->deny_all[i];
+		apply_no_request(e);
 		return;
 	}
 	apply_column(e, COLUMN_METHOD);
@@ -316,6 +384,8 @@ static void match_rules(struct evaluation *e)
 	apply_column(e, COLUMN_PROVIDER);
 	apply_positions(e, p->claims, p->claim_count, position_claims);
 	apply_positions(e, p->scopes, p->scope_count, position_scopes);
+	if (e->all)
+		candidates_are(e, &p->every);
 }
 
 // ---- the answer --------------------------------------------------------------------------------
@@ -333,7 +403,7 @@ static void answer_enforced(const struct evaluation *e, struct policy_answer *ou
 {
 	const struct policy *p = e->policy;
 	const struct ss_policy *source = p->source;
-	uint32_t rule = first_of(p, e->rules, p->deny), allow = no_rule;
+	uint32_t rule = first_of(e, &p->deny), allow = no_rule;
 
 	if (rule != no_rule) {
 		answer_rule(p, rule, out);
@@ -342,7 +412,7 @@ static void answer_enforced(const struct evaluation *e, struct policy_answer *ou
 	for (uint32_t g = 0; g < source->group_count; g++) {
 		const struct ss_group *group = &source->groups[g];
 
-		rule = first_of(p, e->rules, p->allow[g]);
+		rule = first_of(e, &p->allow[g]);
 		if (rule < allow)
 			allow = rule;
 		if (rule != no_rule || group->default_action == RULE_ALLOW ||
@@ -364,7 +434,7 @@ static void answer_enforced(const struct evaluation *e, struct policy_answer *ou
 static void answer_audited(const struct evaluation *e, struct policy_answer *out)
 {
 	const struct policy *p = e->policy;
-	uint32_t rule = first_of(p, e->rules, p->deny_audit);
+	uint32_t rule = first_of(e, &p->deny_audit);
 
 	if (rule != no_rule) {
 		out->would_deny = true;
@@ -376,7 +446,7 @@ static void answer_audited(const struct evaluation *e, struct policy_answer *out
 		const struct ss_group *group = &p->source->groups[g];
 
 		if (group->default_mode != MODE_AUDIT || group->default_action != RULE_DENY ||
-		    first_of(p, e->rules, p->allow_all[g]) != no_rule)
+		    first_of(e, &p->allow_all[g]) != no_rule)
 			continue;
 		out->would_deny = true;
 		out->audit_policy = group->default_policy;
@@ -408,10 +478,10 @@ bool policy_denies_address(const struct policy *p, const struct policy_input *in
 		return false;
 	e.policy = p;
 	e.in = in;
-	memcpy(e.rules, p->address, p->words * sizeof(e.rules[0]));
+	candidates_are(&e, &p->address);
 	apply_column(&e, COLUMN_CIDR);
 	apply_column(&e, COLUMN_PORT);
-	rule = first_of(p, e.rules, p->address);
+	rule = first_of(&e, &p->address);
 	if (rule == no_rule)
 		return false;
 	memset(out, 0, sizeof(*out));

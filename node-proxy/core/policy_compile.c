@@ -27,9 +27,10 @@ static bool rule_reads_request(const struct ss_rule *r)
 	       r->path_count > 0 || r->host_count > 0;
 }
 
-static void set_bit(uint64_t *set, uint32_t rule)
+static void set_bit(struct rule_set *set, uint32_t rule)
 {
-	set[rule / 64] |= 1ull << (rule % 64);
+	set->words[rule / 64] |= 1ull << (rule % 64);
+	set->live |= 1ull << (rule / 64);
 }
 
 static void add(struct compiler *c, struct rule_key key)
@@ -106,11 +107,11 @@ static enum err measure(struct compiler *c, uint32_t *pairs)
 	return ERR_OK;
 }
 
-static uint64_t *make_set(struct compiler *c)
+static struct rule_set make_set(struct compiler *c)
 {
-	uint64_t *set = arena_alloc(c->arena, c->to->words, sizeof(uint64_t));
+	struct rule_set set = {0, arena_alloc(c->arena, c->to->words, sizeof(uint64_t))};
 
-	if (!set)
+	if (!set.words)
 		c->err = ERR_NOMEM;
 	return set;
 }
@@ -131,9 +132,9 @@ static struct policy_conditions *make_conditions(struct compiler *c, uint32_t co
 	return list;
 }
 
-static uint64_t **make_group_sets(struct compiler *c)
+static struct rule_set *make_group_sets(struct compiler *c)
 {
-	uint64_t **sets = arena_alloc(c->arena, c->source->group_count, sizeof(*sets));
+	struct rule_set *sets = arena_alloc(c->arena, c->source->group_count, sizeof(*sets));
 
 	for (uint32_t i = 0; sets && i < c->source->group_count; i++)
 		sets[i] = make_set(c);
@@ -151,6 +152,7 @@ static void make_tables(struct compiler *c)
 	to->headers = make_conditions(c, to->header_count, c->headers);
 	to->claims = make_conditions(c, to->claim_count, c->claims);
 	to->scopes = make_conditions(c, to->scope_count, c->scopes);
+	to->every = make_set(c);
 	to->deny = make_set(c);
 	to->deny_audit = make_set(c);
 	to->deny_all = make_set(c);
@@ -294,16 +296,18 @@ static void compile_open(struct compiler *c, const struct ss_rule *r)
 	};
 	struct policy *to = c->to;
 
+	set_bit(&to->every, c->rule);
 	for (int i = 0; i < COLUMN_COUNT; i++) {
+		to->used[i] |= !open[i];
 		if (open[i])
-			set_bit(to->open[i], c->rule);
+			set_bit(&to->open[i], c->rule);
 	}
 	for (uint32_t i = r->header_count; i < to->header_count; i++)
-		set_bit(to->headers[i].open, c->rule);
+		set_bit(&to->headers[i].open, c->rule);
 	for (uint32_t i = r->claim_count; i < to->claim_count; i++)
-		set_bit(to->claims[i].open, c->rule);
+		set_bit(&to->claims[i].open, c->rule);
 	for (uint32_t i = r->scope_count; i < to->scope_count; i++)
-		set_bit(to->scopes[i].open, c->rule);
+		set_bit(&to->scopes[i].open, c->rule);
 }
 
 static void compile_effect(struct compiler *c, const struct ss_rule *r)
@@ -313,20 +317,20 @@ static void compile_effect(struct compiler *c, const struct ss_rule *r)
 
 	to->audits |= audit;
 	if (rule_reads_request(r))
-		set_bit(to->reads_request, c->rule);
+		set_bit(&to->reads_request, c->rule);
 	for (uint32_t g = 0; r->action == RULE_ALLOW && g < c->source->group_count; g++) {
 		if (!(r->groups & (1u << g)))
 			continue;
-		set_bit(to->allow_all[g], c->rule);
+		set_bit(&to->allow_all[g], c->rule);
 		if (!audit)
-			set_bit(to->allow[g], c->rule);
+			set_bit(&to->allow[g], c->rule);
 	}
 	if (r->action != RULE_DENY)
 		return;
-	set_bit(to->deny_all, c->rule);
-	set_bit(audit ? to->deny_audit : to->deny, c->rule);
+	set_bit(&to->deny_all, c->rule);
+	set_bit(audit ? &to->deny_audit : &to->deny, c->rule);
 	if (!audit && r->client_cidr_count > 0 && r->source_count == 0 && !rule_reads_request(r)) {
-		set_bit(to->address, c->rule);
+		set_bit(&to->address, c->rule);
 		to->has_address = true;
 	}
 }

@@ -10,6 +10,12 @@
 
 #define PREFIX_LENGTHS_MAX 129 // /0 to /128
 
+// A set that a policy keeps; live as in struct rule_bits, and empty words are zero.
+struct rule_set {
+	uint64_t live;
+	uint64_t *words;
+};
+
 enum policy_column {
 	COLUMN_SOURCE = 0,
 	COLUMN_CIDR,
@@ -29,7 +35,7 @@ struct policy_condition {
 };
 
 struct policy_conditions {
-	uint64_t *open;		       // rules that have no condition at this position
+	struct rule_set open;	       // rules that have no condition at this position
 	struct policy_condition *list; // distinct
 	uint32_t count;
 };
@@ -38,16 +44,18 @@ struct policy {
 	const struct ss_policy *source;
 	uint32_t words; // of a set of rules
 	struct rule_index index;
-	uint64_t *open[COLUMN_COUNT];
+	struct rule_set open[COLUMN_COUNT];
+	bool used[COLUMN_COUNT];			     // some rule is not open
 	struct policy_conditions *headers, *claims, *scopes; // by position
 	uint32_t header_count, claim_count, scope_count;
-	uint64_t *deny; // Enforce
-	uint64_t *deny_audit;
-	uint64_t *deny_all;
-	uint64_t *reads_request;
-	uint64_t *address;    // Enforce Deny rules with nothing but CIDRs and ports
-	uint64_t **allow;     // by group, Enforce
-	uint64_t **allow_all; // by group, Audit too
+	struct rule_set every;
+	struct rule_set deny; // Enforce
+	struct rule_set deny_audit;
+	struct rule_set deny_all;
+	struct rule_set reads_request;
+	struct rule_set address;    // Enforce Deny rules with nothing but CIDRs and ports
+	struct rule_set *allow;	    // by group, Enforce
+	struct rule_set *allow_all; // by group, Audit too
 	bool has_address;
 	bool audits; // a rule or a default is in Audit mode
 	// What need not be looked up because no rule has it.

@@ -83,10 +83,17 @@ enum err rule_index_add(struct rule_index *x, const struct rule_key *key, uint32
 	return ERR_OK;
 }
 
-void rule_index_look_up(const struct rule_index *x, const struct rule_key *key, uint64_t *rules)
+void rule_index_look_up(const struct rule_index *x, const struct rule_key *key,
+			struct rule_bits *rules)
 {
 	const struct rule_entry *e = entry_find(x, key, key_hash(key));
 
-	for (uint32_t i = e ? e->first : NO_CELL; i != NO_CELL; i = x->cells[i].next)
-		rules[x->cells[i].word] |= x->cells[i].mask;
+	for (uint32_t i = e ? e->first : NO_CELL; i != NO_CELL; i = x->cells[i].next) {
+		const struct rule_cell *c = &x->cells[i];
+		uint64_t bit = 1ull << c->word;
+
+		rules->words[c->word] =
+			rules->live & bit ? rules->words[c->word] | c->mask : c->mask;
+		rules->live |= bit;
+	}
 }

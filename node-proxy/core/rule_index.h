@@ -9,6 +9,14 @@
 #include "common/snapshot_schema.h"
 
 #define RULE_WORDS_MAX (SNAPSHOT_RULES_PER_POLICY_MAX / 64)
+_Static_assert(RULE_WORDS_MAX <= 64, "one word says which words of a set are not empty");
+
+// A set of rules on the stack. Words whose bit in live is not set are empty, whatever they hold: a
+// set of thousands of rules costs as much as it has members.
+struct rule_bits {
+	uint64_t live;
+	uint64_t words[RULE_WORDS_MAX];
+};
 
 enum rule_space {
 	SPACE_NONE = 0,
@@ -51,5 +59,6 @@ enum err must_check rule_index_init(struct rule_index *x, struct arena *a, uint3
 // Rules come in ascending order. Keys' texts are borrowed as long as the index lives. ERR_FULL: more
 // pairs than were promised.
 enum err must_check rule_index_add(struct rule_index *x, const struct rule_key *key, uint32_t rule);
-// Sets the bits of the key's rules.
-void rule_index_look_up(const struct rule_index *x, const struct rule_key *key, uint64_t *rules);
+// Adds the key's rules.
+void rule_index_look_up(const struct rule_index *x, const struct rule_key *key,
+			struct rule_bits *rules);
