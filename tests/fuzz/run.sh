@@ -6,5 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 name=${1:?usage: run.sh NAME [SECONDS]}
 found=build/fuzz-corpus/$name
 mkdir -p "$found" "tests/fuzz/corpus/$name"
-exec "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="${2:-30}" -rss_limit_mb=2048 -timeout=20 \
+dictionary=()
+[[ ! -e tests/fuzz/$name.dict ]] || dictionary=("-dict=tests/fuzz/$name.dict")
+exec "build/fuzz/tests/fuzz/fuzz_$name" "${dictionary[@]}" -max_total_time="${2:-30}" -rss_limit_mb=2048 -timeout=20 \
 	-artifact_prefix="build/fuzz-corpus/" "$found" "tests/fuzz/corpus/$name"
