@@ -124,8 +124,16 @@ enum err cidr_parse(struct slice text, bool allow_host_bits, struct cidr *out)
 	return allow_host_bits || addr_eq(out->addr, a) ? ERR_OK : ERR_RANGE;
 }
 
+bool cidr_is_v4(struct cidr c)
+{
+	return c.bits >= 96 && addr_is_v4(c.addr);
+}
+
 bool cidr_contains(struct cidr c, struct addr a)
 {
+	// ::/0 is all of IPv6, and no IPv4 address, though the one form could hold both.
+	if (addr_is_v4(a) != cidr_is_v4(c))
+		return false;
 	return addr_eq(addr_mask(a, c.bits), c.addr);
 }
 

@@ -41,6 +41,8 @@ enum err must_check addr_parse(struct slice text, struct addr *out);
 // "a.b.c.d/n", "x::/n", or a bare address as a host network. Host bits must be zero unless
 // allow_host_bits (they are then cleared). ERR_MALFORMED, ERR_RANGE.
 enum err must_check cidr_parse(struct slice text, bool allow_host_bits, struct cidr *out);
+bool cidr_is_v4(struct cidr c);
+// An IPv6 network never contains an IPv4 address.
 bool cidr_contains(struct cidr c, struct addr a);
 // Canonical text (RFC 5952; IPv4 dotted), NUL-terminated into text; returns text.
 char *addr_format(struct addr a, char text[ADDR_TEXT_MAX]);

@@ -12,6 +12,7 @@ struct interval {
 
 struct cidr_set {
 	uint32_t count;
+	uint32_t v4_count; // intervals of IPv4 networks come first: an IPv6 one never holds a mapped address
 	struct interval intervals[];
 };
 
@@ -25,6 +26,24 @@ static int interval_order(const void *a, const void *b)
 	const struct interval *x = a, *y = b;
 
 	return addr_order(x->first, y->first);
+}
+
+// Sorts, and joins what overlaps; returns how many are left.
+static uint32_t intervals_join(struct interval *list, uint32_t count)
+{
+	uint32_t kept = 0;
+
+	if (count > 0)
+		qsort(list, count, sizeof(*list), interval_order);
+	for (uint32_t i = 0; i < count; i++) {
+		struct interval *last = kept > 0 ? &list[kept - 1] : NULL;
+
+		if (!last || addr_order(list[i].first, last->last) > 0)
+			list[kept++] = list[i];
+		else if (addr_order(list[i].last, last->last) > 0)
+			last->last = list[i].last;
+	}
+	return kept;
 }
 
 static struct interval cidr_interval(struct cidr c)
@@ -49,25 +68,30 @@ enum err cidr_set_build(struct arena *a, const struct cidr *list, uint32_t count
 
 	if (!s)
 		return ERR_NOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		s->intervals[i] = cidr_interval(list[i]);
-	if (count > 0)
-		qsort(s->intervals, count, sizeof(struct interval), interval_order);
 	for (uint32_t i = 0; i < count; i++) {
-		struct interval *last = s->count > 0 ? &s->intervals[s->count - 1] : NULL;
-
-		if (!last || addr_order(s->intervals[i].first, last->last) > 0)
-			s->intervals[s->count++] = s->intervals[i];
-		else if (addr_order(s->intervals[i].last, last->last) > 0)
-			last->last = s->intervals[i].last;
+		if (cidr_is_v4(list[i]))
+			s->intervals[s->v4_count++] = cidr_interval(list[i]);
 	}
+	uint32_t all = s->v4_count;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (!cidr_is_v4(list[i]))
+			s->intervals[all++] = cidr_interval(list[i]);
+	}
+	uint32_t v6 = intervals_join(s->intervals + s->v4_count, all - s->v4_count);
+	uint32_t v4 = intervals_join(s->intervals, s->v4_count);
+
+	memmove(s->intervals + v4, s->intervals + s->v4_count, v6 * sizeof(struct interval));
+	s->v4_count = v4;
+	s->count = v4 + v6;
 	*out = s;
 	return ERR_OK;
 }
 
 bool cidr_set_contains(const struct cidr_set *s, struct addr a)
 {
-	uint32_t low = 0, high = s->count;
+	bool v4 = addr_is_v4(a);
+	uint32_t low = v4 ? 0 : s->v4_count, high = v4 ? s->v4_count : s->count, end = high;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
@@ -77,7 +101,7 @@ bool cidr_set_contains(const struct cidr_set *s, struct addr a)
 		else
 			high = middle;
 	}
-	return low < s->count && addr_order(s->intervals[low].first, a) <= 0;
+	return low < end && addr_order(s->intervals[low].first, a) <= 0;
 }
 
 bool cidr_set_is_empty(const struct cidr_set *s)

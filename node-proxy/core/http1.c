@@ -215,7 +215,7 @@ static enum err http1_check_codings(struct http1 *p, const struct http1_message 
 
 static enum err http1_check_request(struct http1 *p, struct http1_message *m)
 {
-	uint32_t hosts = 0;
+	uint32_t hosts = 0, authorizations = 0;
 
 	for (uint32_t i = 0; i < m->header_count; i++) {
 		const struct http1_header *h = &m->headers[i];
@@ -223,6 +223,8 @@ static enum err http1_check_request(struct http1 *p, struct http1_message *m)
 		if (slice_eq_nocase(h->name, SLICE_LIT("host"))) {
 			m->host = h->value;
 			hosts++;
+		} else if (slice_eq_nocase(h->name, SLICE_LIT("authorization"))) {
+			authorizations++;
 		} else if (slice_eq_nocase(h->name, SLICE_LIT("expect"))) {
 			m->expects_continue = slice_eq_nocase(h->value, SLICE_LIT("100-continue"));
 		} else if (slice_eq_nocase(h->name, SLICE_LIT("upgrade"))) {
@@ -231,6 +233,9 @@ static enum err http1_check_request(struct http1 *p, struct http1_message *m)
 	}
 	if (hosts > 1)
 		return http1_reject(p, ERR_MALFORMED, "two Host fields");
+	// One would be verified here and the other believed behind us.
+	if (authorizations > 1)
+		return http1_reject(p, ERR_MALFORMED, "two Authorization fields");
 	if (hosts == 0 && m->minor == 1)
 		return http1_reject(p, ERR_MALFORMED, "no Host field");
 	if (slice_eq_str(m->method, "CONNECT"))
