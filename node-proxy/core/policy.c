@@ -178,15 +178,21 @@ static bool column_source(struct evaluation *e)
 	return false;
 }
 
-// One look-up for each prefix length that the policy uses.
+// One look-up for each prefix length that the policy uses. An IPv6 network holds no IPv4 address
+// (cidr_contains).
 static bool column_cidr(struct evaluation *e)
 {
 	static const struct slice none;
+
+	bool v4 = addr_is_v4(e->in->client);
 
 	if (addr_is_none(e->in->client))
 		return false;
 	for (uint32_t i = 0; i < e->policy->cidr_bits_count; i++) {
 		struct addr masked = e->in->client;
+
+		if (v4 && e->policy->cidr_bits[i] < 96)
+			continue;
 
 		policy_mask_addr(&masked, e->policy->cidr_bits[i]);
 		look_up(e, SPACE_CIDR, e->policy->cidr_bits[i],

@@ -364,7 +364,8 @@ static void test_key_fits(void **state)
 static void test_tampered(void **state)
 {
 	char text[1024];
-	size_t len = strlen(TOKEN_GOOD);
+	const char *whole = TOKEN_GOOD;
+	size_t len = strlen(whole);
 	struct jwt good, t;
 
 	(void)state;
@@ -375,21 +376,21 @@ static void test_tampered(void **state)
 	assert_true(len < sizeof(text));
 	for (size_t i = 0; i < len; i++) {
 		for (int bit = 0; bit < 8; bit++) {
-			memcpy(text, TOKEN_GOOD, len);
+			memcpy(text, whole, len);
 			text[i] = (char)(text[i] ^ (1 << bit));
 			if (parse(slice_make(text, len), &t) != JWT_OK)
 				continue;
 			bool same_input =
 				t.signing_input.len == good.signing_input.len &&
-				memcmp(t.signing_input.ptr, TOKEN_GOOD, t.signing_input.len) == 0;
+				memcmp(t.signing_input.ptr, whole, t.signing_input.len) == 0;
 
 			assert_false(same_input && slice_eq(t.signature, signature));
 		}
-		memcpy(text, TOKEN_GOOD, i);
-		memcpy(text + i, TOKEN_GOOD + i + 1, len - i - 1);
+		memcpy(text, whole, i);
+		memcpy(text + i, whole + i + 1, len - i - 1);
 		if (parse(slice_make(text, len - 1), &t) == JWT_OK)
 			assert_true(t.signature.len != signature.len ||
-				    memcmp(text, TOKEN_GOOD, t.signing_input.len) != 0);
+				    memcmp(text, whole, t.signing_input.len) != 0);
 	}
 	free((void *)(uintptr_t)signature.ptr);
 }

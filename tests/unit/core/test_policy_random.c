@@ -92,8 +92,7 @@ static const char *const payloads[TOKENS] = {
 	"{\"teams\":\"core\",\"team\":{\"name\":\"ops\"},\"scope\":\"admin\"}",
 	"{\"sub\":[\"alice\",\"bob\"],\"team\":{\"name\":[\"core\",\"alice\"]},\"admin\":3}",
 	"{\"sub\":\"core\",\"teams\":[],\"team.name\":\"bob\",\"scp\":\"write admin\"}",
-	"{\"sub\":{\"sub\":\"alice\"},\"teams\":[true,\"alice\"],\"admin\":\"true\",\"scope\":"
-	"\"\"}",
+	"{\"sub\":{\"sub\":\"bob\"},\"teams\":[true,\"alice\"],\"admin\":\"true\",\"scp\":\"\"}",
 };
 
 // ---- random policies ---------------------------------------------------------------------------
