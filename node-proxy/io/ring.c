@@ -7,6 +7,10 @@
 //   CQSIZE                        room for a burst of multishot completions
 //   R_DISABLED + RESTRICTIONS     io_uring passes seccomp by: only the verbs below may be asked
 //   registered ring descriptor    a turn need not count references of a file shared by all threads
+//   CQE_SKIP_SUCCESS              a lazy send that the socket took whole says nothing, so it does not end the
+//                                 wait that it was submitted with: a turn is one system call, not two
+//   one TIMEOUT kept armed        for the timer that is next; a turn's own time-out would set up and
+//                                 tear down a kernel timer each time
 // What the running kernel has is found out by trying, never by its version.
 #include "io/ring.h"
 
@@ -16,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "common/clock.h"
 
 #ifndef IORING_SETUP_NO_SQARRAY
@@ -31,8 +36,25 @@ struct ring_buffers {
 	int returned; // of this turn, published together
 };
 
+// Lazy sends of one submission: those that the kernel says nothing about were taken whole.
+#define LAZY_MAX 1024
+// In user_data: a completion of a lazy send can only be a failure.
+#define LAZY_FAILED 1u
+// A time-out that is no longer the next one is left to fire; so many may be under way.
+#define TIMEOUTS_MAX 4
+
+struct ring_timeout {
+	struct io_op op;
+	struct __kernel_timespec at;
+	uint64_t at_ns;
+};
+
 struct ring {
 	struct io_uring uring;
+	bool lazy_works;
+	uint32_t lazy_count;
+	struct io_op *lazy[LAZY_MAX];
+	struct ring_timeout timeouts[TIMEOUTS_MAX];
 	// Addresses to connect to, one for each place of the submission queue: the kernel copies
 	// when it takes the submission, and only then the place is used again.
 	struct sockaddr_storage *addresses;
@@ -41,8 +63,9 @@ struct ring {
 };
 
 static const uint8_t allowed_operations[] = {
-	IORING_OP_ACCEPT,  IORING_OP_RECV,     IORING_OP_SEND,	IORING_OP_SENDMSG,
-	IORING_OP_CONNECT, IORING_OP_POLL_ADD, IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL,
+	IORING_OP_ACCEPT,  IORING_OP_RECV,	   IORING_OP_SEND,
+	IORING_OP_SENDMSG, IORING_OP_CONNECT,	   IORING_OP_POLL_ADD,
+	IORING_OP_CLOSE,   IORING_OP_ASYNC_CANCEL, IORING_OP_TIMEOUT,
 };
 
 static enum err ring_restrict(struct ring *r)
@@ -56,7 +79,7 @@ static enum err ring_restrict(struct ring *r)
 		list[n].sqe_op = allowed_operations[n];
 	}
 	list[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	list[n++].sqe_flags = IOSQE_BUFFER_SELECT;
+	list[n++].sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
 	list[n].opcode =
 		IORING_RESTRICTION_REGISTER_OP; // for ring_free; nothing is registered anew
 	list[n++].register_op = IORING_UNREGISTER_RING_FDS;
@@ -171,6 +194,38 @@ static enum err ring_configure(struct ring *r, const struct ring_config *c, stru
 	return ERR_OK;
 }
 
+// Does this kernel tell of a lazy send that was cut short, and say nothing of one that was not?
+static bool ring_try_lazy(struct ring *r)
+{
+	struct ring_buffers *g = &r->groups[RING_GROUP_STREAM];
+	struct slice whole = slice_make(g->memory, 1);
+	struct slice too_much = slice_make(g->memory, (size_t)g->count * g->bytes);
+	struct io_op ops[2] = {0};
+	struct io_uring_cqe *cqe;
+	int pair[2], least = 0;
+	uint32_t head, told = 0;
+	bool cut = false;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return false;
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	r->lazy_works = true;
+	ring_send(r, &ops[0], pair[0], whole, true);
+	ring_send(r, &ops[1], pair[0], too_much, true);
+	io_uring_submit_and_get_events(&r->uring);
+	io_uring_for_each_cqe (&r->uring, head, cqe) {
+		told++;
+		cut = cqe->user_data == ((uintptr_t)&ops[1] | LAZY_FAILED) &&
+		      (cqe->res == -EAGAIN || (cqe->res > 0 && (size_t)cqe->res < too_much.len));
+	}
+	io_uring_cq_advance(&r->uring, told);
+	close(pair[0]);
+	close(pair[1]);
+	r->lazy_count = 0;
+	r->counters = (struct ring_counters){0};
+	return told == 1 && cut;
+}
+
 enum err ring_new(const struct ring_config *c, struct ring **out, struct reason *why)
 {
 	struct ring *r = calloc(1, sizeof(*r));
@@ -188,6 +243,7 @@ enum err ring_new(const struct ring_config *c, struct ring **out, struct reason 
 		ring_free(r);
 		return err;
 	}
+	r->lazy_works = ring_try_lazy(r);
 	*out = r;
 	return ERR_OK;
 }
@@ -250,22 +306,38 @@ void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, 
 	io_uring_sqe_set_data(sqe, op);
 }
 
-void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data)
+static void ring_finish_send(struct ring *r, struct io_op *op, struct io_uring_sqe *sqe,
+			     uint32_t bytes, bool lazy)
 {
-	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_SEND);
-
 	r->counters.sends++;
-	io_uring_prep_send(sqe, fd, data.ptr, data.len, MSG_NOSIGNAL | MSG_WAITALL);
+	op->bytes = bytes;
 	io_uring_sqe_set_data(sqe, op);
+	if (!lazy || !r->lazy_works || r->lazy_count == LAZY_MAX)
+		return;
+	io_uring_sqe_set_data64(sqe, (uintptr_t)op | LAZY_FAILED);
+	// DONTWAIT and WAITALL: all of it now, or a failure (which is told) with what was taken.
+	sqe->msg_flags |= MSG_DONTWAIT;
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	op->kind = IO_SEND_LAZY;
+	r->lazy[r->lazy_count++] = op;
+	r->counters.lazy_sends++;
 }
 
-void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg)
+void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data, bool lazy)
 {
 	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_SEND);
 
-	r->counters.sends++;
+	io_uring_prep_send(sqe, fd, data.ptr, data.len, MSG_NOSIGNAL | MSG_WAITALL);
+	ring_finish_send(r, op, sqe, (uint32_t)data.len, lazy);
+}
+
+void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg,
+		      uint32_t bytes, bool lazy)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_SEND);
+
 	io_uring_prep_sendmsg(sqe, fd, msg, MSG_NOSIGNAL | MSG_WAITALL);
-	io_uring_sqe_set_data(sqe, op);
+	ring_finish_send(r, op, sqe, bytes, lazy);
 }
 
 void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to)
@@ -313,16 +385,37 @@ static void ring_return_buffer(struct ring_buffers *g, uint32_t id)
 			      (unsigned short)id, g->mask, g->returned++);
 }
 
-static void ring_dispatch(struct ring *r, const struct io_uring_cqe *cqe, ring_handler handler,
+static void ring_lazy_failed(struct ring *r, struct ring_completion *c)
+{
+	c->op->kind = IO_SEND;
+	for (uint32_t i = 0; i < r->lazy_count; i++) { // empty, unless completions overflowed
+		if (r->lazy[i] == c->op)
+			r->lazy[i] = NULL;
+	}
+	if (c->res < 0 && c->res != -EAGAIN)
+		return; // an error as every other
+	c->res = c->res < 0 ? 0 : c->res;
+	c->flags |= RING_SHORT;
+	r->counters.short_sends++;
+}
+
+// False: it was the ring's own.
+static bool ring_dispatch(struct ring *r, const struct io_uring_cqe *cqe, ring_handler handler,
 			  void *context)
 {
-	struct io_op *op = io_uring_cqe_get_data(cqe);
+	struct io_op *op = (struct io_op *)(uintptr_t)(cqe->user_data & ~(uint64_t)LAZY_FAILED);
 	struct ring_completion c = {.op = op, .res = cqe->res};
 	struct ring_buffers *g = NULL;
 	uint32_t id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 
 	if (!op)
-		return;
+		return false;
+	if (op->kind == IO_TIMEOUT) {
+		op->armed = false;
+		return false; // it has ended the wait, which is all that it is for
+	}
+	if (cqe->user_data & LAZY_FAILED)
+		ring_lazy_failed(r, &c);
 	if (cqe->flags & IORING_CQE_F_MORE)
 		c.flags |= RING_MORE;
 	else
@@ -342,15 +435,45 @@ static void ring_dispatch(struct ring *r, const struct io_uring_cqe *cqe, ring_h
 	handler(context, &c);
 	if (g)
 		ring_return_buffer(g, id);
+	return true;
+}
+
+// Lazy sends of which the kernel has told no failure went well. That is known only once all have been
+// submitted and no completion waits outside the queue.
+static void ring_dispatch_lazy(struct ring *r, ring_handler handler, void *context)
+{
+	uint32_t n = r->lazy_count;
+	struct io_uring_cqe *cqe;
+	uint32_t head;
+
+	if (n == 0 || io_uring_sq_ready(&r->uring) > 0 || io_uring_cq_has_overflow(&r->uring))
+		return;
+	io_uring_for_each_cqe (&r->uring, head, cqe) {
+		if (cqe->user_data & LAZY_FAILED)
+			((struct io_op *)(uintptr_t)(cqe->user_data - LAZY_FAILED))->kind = IO_SEND;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct io_op *op = r->lazy[i];
+
+		if (!op || op->kind != IO_SEND_LAZY)
+			continue;
+		op->kind = IO_SEND;
+		op->armed = false;
+		handler(context, &(struct ring_completion){.op = op, .res = (int32_t)op->bytes});
+	}
+	// What the handlers asked for meanwhile stays for the next turn.
+	r->lazy_count -= n;
+	memmove(r->lazy, r->lazy + n, r->lazy_count * sizeof(r->lazy[0]));
 }
 
 static uint32_t ring_dispatch_all(struct ring *r, ring_handler handler, void *context)
 {
 	struct io_uring_cqe *cqe;
-	uint32_t head, n = 0;
+	uint32_t head, n = 0, handed = 0;
 
+	ring_dispatch_lazy(r, handler, context);
 	io_uring_for_each_cqe (&r->uring, head, cqe) {
-		ring_dispatch(r, cqe, handler, context);
+		handed += ring_dispatch(r, cqe, handler, context);
 		n++;
 	}
 	io_uring_cq_advance(&r->uring, n);
@@ -361,27 +484,58 @@ static uint32_t ring_dispatch_all(struct ring *r, ring_handler handler, void *co
 			io_uring_buf_ring_advance(g->ring, g->returned);
 		g->returned = 0;
 	}
-	return n;
+	return handed;
+}
+
+// Does a time-out that the kernel keeps end the wait in time? One is armed if there is a place.
+static bool ring_keeps_timeout(struct ring *r, uint64_t until_ns)
+{
+	struct ring_timeout *free_one = NULL;
+
+	for (uint32_t i = 0; i < TIMEOUTS_MAX; i++) {
+		struct ring_timeout *t = &r->timeouts[i];
+
+		if (!t->op.armed)
+			free_one = t;
+		else if (t->at_ns <= until_ns)
+			return true;
+	}
+	if (!free_one)
+		return false;
+	struct io_uring_sqe *sqe = ring_sqe(r, &free_one->op, IO_TIMEOUT);
+
+	free_one->at_ns = until_ns;
+	free_one->at.tv_sec = (int64_t)(until_ns / NS_PER_S);
+	free_one->at.tv_nsec = (long long)(until_ns % NS_PER_S);
+	io_uring_prep_timeout(sqe, &free_one->at, 0, IORING_TIMEOUT_ABS);
+	io_uring_sqe_set_data(sqe, &free_one->op);
+	return true;
+}
+
+static int ring_submit_and_wait(struct ring *r, uint64_t wait_until_ns)
+{
+	struct __kernel_timespec left;
+	struct io_uring_cqe *cqe;
+	uint64_t now;
+
+	if (wait_until_ns == 0)
+		return io_uring_submit_and_get_events(&r->uring);
+	if (wait_until_ns == UINT64_MAX || ring_keeps_timeout(r, wait_until_ns))
+		return io_uring_submit_and_wait(&r->uring, 1);
+	now = clock_monotonic_ns();
+	if (wait_until_ns <= now)
+		return io_uring_submit_and_get_events(&r->uring);
+	r->counters.waits_timed++;
+	left.tv_sec = (int64_t)((wait_until_ns - now) / NS_PER_S);
+	left.tv_nsec = (long long)((wait_until_ns - now) % NS_PER_S);
+	return io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, &left, NULL);
 }
 
 uint32_t ring_turn(struct ring *r, uint64_t wait_until_ns, ring_handler handler, void *context,
 		   uint64_t *now_ns)
 {
-	struct __kernel_timespec timeout = {0};
-	struct __kernel_timespec *limit = &timeout;
-	struct io_uring_cqe *cqe;
-	uint64_t now = clock_monotonic_ns();
-
 	r->counters.turns++;
-	if (wait_until_ns == UINT64_MAX) {
-		limit = NULL;
-	} else if (wait_until_ns > now) {
-		timeout.tv_sec = (int64_t)((wait_until_ns - now) / NS_PER_S);
-		timeout.tv_nsec = (long long)((wait_until_ns - now) % NS_PER_S);
-	}
-	int result = wait_until_ns <= now
-			     ? io_uring_submit_and_get_events(&r->uring)
-			     : io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, limit, NULL);
+	int result = ring_submit_and_wait(r, wait_until_ns);
 
 	// Other failures (-ETIME, -EINTR, for want of memory -EAGAIN) leave nothing behind that the
 	// next turn would not do.

@@ -23,19 +23,23 @@ enum io_kind {
 	IO_CLOSE,
 	IO_CANCEL,
 	IO_POLL, // multishot readiness of an eventfd
+	IO_SEND_LAZY,
+	IO_TIMEOUT, // the ring's own
 };
 
 struct io_op {
-	enum io_kind kind;
+	uint8_t kind; // enum io_kind
 	bool armed;
-	uint8_t group; // of a receive: where its buffers come from (kept by the ring)
-	uint8_t tag;   // the owner's own mark: which of its ops this is
+	uint8_t group;	// of a receive: where its buffers come from (kept by the ring)
+	uint8_t tag;	// the owner's own mark: which of its ops this is
+	uint32_t bytes; // of a send: how many it was asked for (kept by the ring)
 };
 
 enum ring_flags {
 	RING_MORE = 1 << 0,   // multishot goes on: further completions follow
 	RING_BUFFER = 1 << 1, // data is valid (borrowed until the handler returns)
 	RING_NOTIFY = 1 << 2, // zero-copy notification: buffers are free again
+	RING_SHORT = 1 << 3,  // a lazy send: the socket took less (res bytes, perhaps none)
 };
 
 struct ring_completion {
@@ -69,10 +73,14 @@ void ring_free(struct ring *r);
 void ring_accept(struct ring *r, struct io_op *op, int fd);
 void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot);
 // data stays valid until the completion. MSG_WAITALL semantics: res < len only on error or close.
-void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data);
-// msg and its vector are copied at the latest by the next ring_turn; the bytes they name stay valid
-// until the completion.
-void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg);
+// lazy: for a send whose end nobody waits for. Its completion never wakes the worker: it comes with the
+// next turn that something else ends. It does not wait for room either: what the socket
+// does not take at once is left (RING_SHORT), and the next send must not be lazy.
+void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data, bool lazy);
+// msg and its vector are copied at the latest by the next ring_turn; the bytes they name (bytes in all)
+// stay valid until the completion.
+void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg,
+		      uint32_t bytes, bool lazy);
 // to is copied at once.
 void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to);
 void ring_poll(struct ring *r, struct io_op *op, int fd);
@@ -95,5 +103,8 @@ struct ring_counters {
 	uint64_t lost;	    // turns in which the kernel had no memory to keep them: their ops hang
 	uint64_t queue_full; // submissions in the midst of a turn, because the queue was full
 	uint64_t sends, recvs, accepts, connects;
+	uint64_t lazy_sends,
+		short_sends;  // of sends: without a completion of the kernel's; cut short
+	uint64_t waits_timed; // turns that had to bring a time-out of their own
 };
 const struct ring_counters *ring_counters(const struct ring *r);

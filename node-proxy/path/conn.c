@@ -16,9 +16,8 @@ static bool conn_is_idle(const struct conn *c)
 	return true;
 }
 
-static struct conn *conn_new(struct worker *w, int fd, enum conn_state state,
-			     enum ring_group group, const struct conn_events *events,
-			     void *owner)
+static struct conn *conn_new(struct worker *w, int fd, enum conn_state state, enum ring_group group,
+			     const struct conn_events *events, void *owner)
 {
 	struct conn *c = pool_get(&w->conns);
 
@@ -207,6 +206,7 @@ static void conn_on_sent(struct conn *c, const struct ring_completion *done)
 	}
 	uint32_t bytes = (uint32_t)done->res;
 
+	c->send_cut = done->flags & RING_SHORT;
 	c->worker->counters.bytes_sent += bytes;
 	queue_consume(&c->out, &c->worker->chunks, bytes);
 	if (c->out.bytes > 0 || c->write_shut || c->state == CONN_FLUSHING)
@@ -263,23 +263,36 @@ void conn_on_io(struct conn *c, const struct ring_completion *done)
 
 // ---- end of turn -------------------------------------------------------------------------------
 
+// Does anybody wait for the end of this send? Not while so little is queued that no source is stopped
+// by it (a leg resumes its source below its limits, a stream gives credit back, long before), and nothing
+// is to follow it.
+static bool conn_may_send_lazily(const struct conn *c)
+{
+	return c->state == CONN_OPEN && !c->write_shut && !c->send_cut &&
+	       c->out.bytes <= SEND_LAZY_BYTES_MAX;
+}
+
 static void conn_send(struct conn *c)
 {
 	struct worker *w = c->worker;
 	struct io_op *op = &c->ops[CONN_OP_SEND];
 	struct slice first = queue_peek(&c->out);
+	bool lazy = conn_may_send_lazily(c);
 
 	w->counters.sends++;
 	if (first.len == c->out.bytes || w->send_vectors_used == WORKER_SEND_VECTORS) {
-		ring_send(w->ring, op, c->fd, first);
+		ring_send(w->ring, op, c->fd, first, lazy && first.len == c->out.bytes);
 		return;
 	}
 	struct worker_send_vector *v = &w->send_vectors[w->send_vectors_used++];
+	uint32_t bytes = 0;
 
 	memset(&v->msg, 0, sizeof(v->msg));
 	v->msg.msg_iov = v->vector;
 	v->msg.msg_iovlen = queue_vector(&c->out, v->vector, SEND_VECTOR_MAX);
-	ring_send_vector(w->ring, op, c->fd, &v->msg);
+	for (uint32_t i = 0; i < v->msg.msg_iovlen; i++)
+		bytes += (uint32_t)v->vector[i].iov_len;
+	ring_send_vector(w->ring, op, c->fd, &v->msg, bytes, lazy);
 }
 
 static void conn_flush(struct conn *c)

@@ -51,7 +51,7 @@ struct conn {
 	const struct conn_events *events; // NULL once the owner has gone
 	void *owner;
 	struct queue out;
-	struct conn *next_dirty;  // list of those with bytes to send at the end of the turn
+	struct conn *next_dirty;   // list of those with bytes to send at the end of the turn
 	struct conn *next_starved; // list of those that found no receive buffer
 	int fd;
 	enum conn_state state;
@@ -60,11 +60,12 @@ struct conn {
 	bool starved;
 	bool read_wanted;
 	bool read_eof;
-	bool read_many;   // multishot receives: only while nothing has ever had to be paused
+	bool read_many; // multishot receives: only while nothing has ever had to be paused
 	bool was_paused;
-	bool write_shut;  // FIN wanted once the queue is empty
-	bool write_done;  // FIN sent
-	bool reset;	  // close by RST
+	bool write_shut; // FIN wanted once the queue is empty
+	bool write_done; // FIN sent
+	bool reset;	 // close by RST
+	bool send_cut;	 // the socket did not take the last send whole: the next one waits for room
 };
 
 enum conn_end_how {
@@ -77,8 +78,7 @@ struct conn *conn_new_open(struct worker *w, int fd, enum ring_group group,
 			   const struct conn_events *events, void *owner);
 // A descriptor from sock_dial; the connect is armed at once.
 struct conn *conn_new_connect(struct worker *w, int fd, const struct sockaddr_storage *to,
-			      enum ring_group group, const struct conn_events *events,
-			      void *owner);
+			      enum ring_group group, const struct conn_events *events, void *owner);
 void conn_read_start(struct conn *c);
 void conn_read_pause(struct conn *c);
 // Multishot from the next receive on, unless this source has outrun its sink before.

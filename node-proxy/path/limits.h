@@ -19,6 +19,9 @@
 #define CONNS_MAX 131072
 #define TUNNELS_MAX 4096
 #define STREAMS_PER_TUNNEL_MAX 65536
+// A send of at most so much has nobody waiting for its end: half of a stream's first window, and less than
+// what a stopped source waits for.
+#define SEND_LAZY_BYTES_MAX (16u << 10)
 // iovecs of one send.
 #define SEND_VECTOR_MAX 32
 // Request and response heads in transit (largest buffer class), when MeshConfig asks for more.
