@@ -67,6 +67,8 @@ static const struct metric metrics[] = {
 	  counters.held_sources),
 	C("pool_full", "Refusals because a pool was full.", counters.pool_full),
 	C("overloaded", "Connections refused under overload.", counters.overloaded),
+	C("memory_resets", "Connections reset because they held the most memory when it ran out.",
+	  counters.relieved),
 	C("audit_denials", "Exchanges that a policy in Audit mode would have denied.",
 	  counters.would_deny),
 	C("log_lines_dropped", "Access log records dropped.", log_dropped),

@@ -29,7 +29,8 @@ enum open_key {
 	OPEN_DESTINATION_PORT,
 	OPEN_EPOCH,
 	OPEN_COUNTER,
-	OPEN_KEYS = OPEN_COUNTER,
+	OPEN_CREDIT,
+	OPEN_KEYS = OPEN_CREDIT,
 };
 
 // ---- frames ------------------------------------------------------------------------------------
@@ -321,6 +322,7 @@ void tunnel_encode_open(struct buf *out, uint32_t stream, const struct tunnel_op
 	put_uint(out, OPEN_DESTINATION_PORT, v->destination.port);
 	put_uint(out, OPEN_EPOCH, v->generation.epoch);
 	put_uint(out, OPEN_COUNTER, v->generation.counter);
+	put_uint(out, OPEN_CREDIT, v->credit);
 	finish_frame(out, start, TUNNEL_OPEN, stream);
 }
 
@@ -360,6 +362,11 @@ static enum err open_member(void *context, uint64_t key, const struct scalar *v)
 	case OPEN_COUNTER:
 		out->generation.counter = v->number;
 		return ERR_OK;
+	case OPEN_CREDIT:
+		if (v->number == 0 || v->number > TUNNEL_CREDIT_MAX)
+			return ERR_MALFORMED;
+		out->credit = (uint32_t)v->number;
+		return ERR_OK;
 	default:
 		return ERR_OK; // a later version's
 	}
@@ -368,6 +375,7 @@ static enum err open_member(void *context, uint64_t key, const struct scalar *v)
 enum err tunnel_decode_open(struct slice payload, struct tunnel_open *out)
 {
 	memset(out, 0, sizeof(*out));
+	out->credit = TUNNEL_CREDIT_INITIAL;
 	enum err err = take_map(payload, open_member, out);
 
 	if (err != ERR_OK)

@@ -21,7 +21,7 @@
 #define TUNNEL_CONTROL_MAX 4096
 #define TUNNEL_SKIP_MAX 65536
 #define TUNNEL_SLOT(id) ((id)&0xffffu)
-// Credit that both sides of a new stream hold without a word.
+// Credit that the dialling side of a new stream holds without a word; the other side's stands in OPEN.
 #define TUNNEL_CREDIT_INITIAL (32u << 10)
 #define TUNNEL_CREDIT_MAX (256u << 10)
 
@@ -38,7 +38,7 @@ enum tunnel_frame {
 	TUNNEL_PING = 9,     // 8 bytes, answered by PONG with the same
 	TUNNEL_PONG = 10,
 	TUNNEL_GOAWAY = 11,  // u16 reason: no new streams here; those that are open go on
-	TUNNEL_MOVE = 12,    // this direction of the stream goes on over the group's other connection
+	TUNNEL_MOVE = 12,    // this direction of the stream goes on over the group's bulk connection
 	TUNNEL_REQUEST = 13, // reserved for routes: request id, traceparent, attempt around a message
 	TUNNEL_RESPONSE = 14,
 	TUNNEL_FRAME_COUNT
@@ -97,6 +97,7 @@ struct tunnel_open {
 	struct slice destination_uid;
 	struct addr_port destination; // pod address and port
 	struct generation generation; // of the sender's snapshot
+	uint32_t credit; // bytes that the sender takes in answer, at first
 };
 
 // Whole frames into out; sticky error in out->err when they do not fit.

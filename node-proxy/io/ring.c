@@ -292,14 +292,15 @@ void ring_accept(struct ring *r, struct io_op *op, int fd)
 	io_uring_sqe_set_data(sqe, op);
 }
 
-void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot)
+void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot,
+	       uint32_t bytes_max)
 {
 	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_RECV);
 
 	if (multishot)
 		io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
 	else
-		io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+		io_uring_prep_recv(sqe, fd, NULL, bytes_max, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	op->group = (uint8_t)group;
 	sqe->buf_group = (uint16_t)group;

@@ -71,7 +71,9 @@ void ring_free(struct ring *r);
 // Verbs only queue; they go to the kernel at the next ring_turn (or when the queue is full, at
 // once). They cannot fail: errors come as completions.
 void ring_accept(struct ring *r, struct io_op *op, int fd);
-void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot);
+// bytes_max: of one (single-shot) receive; 0: what a buffer holds.
+void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot,
+	       uint32_t bytes_max);
 // data stays valid until the completion. MSG_WAITALL semantics: res < len only on error or close.
 // lazy: for a send whose end nobody waits for. Its completion never wakes the worker: it comes with the
 // next turn that something else ends. It does not wait for room either: what the socket

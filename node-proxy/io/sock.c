@@ -241,6 +241,17 @@ enum err sock_dial(struct addr_port to, const struct sock_dial_options *o, int *
 	return ERR_OK;
 }
 
+void sock_bound_unsent(int fd, uint32_t bytes)
+{
+	(void)set_option(fd, SOL_TCP, TCP_NOTSENT_LOWAT, (int)bytes);
+}
+
+void sock_bound_buffers(int fd, uint32_t bytes)
+{
+	(void)set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)bytes);
+	(void)set_option(fd, SOL_SOCKET, SO_RCVBUF, (int)bytes);
+}
+
 void sock_reset_on_close(int fd)
 {
 	struct linger now = {.l_onoff = 1, .l_linger = 0};

@@ -8,8 +8,7 @@
 #include "path/stages.h"
 #include "path/worker.h"
 
-static const char *claim_workload(struct exchange *x, const struct snapshot *s,
-				  struct slice node)
+static const char *claim_workload(struct exchange *x, const struct snapshot *s, struct slice node)
 {
 	const struct workload *from = snapshot_workload_by_uid(s, x->open.source_uid);
 

@@ -5,7 +5,13 @@
 
 #include <errno.h>
 #include "io/sock.h"
+#include "path/pressure.h"
 #include "path/worker.h"
+
+static struct pool *conn_chunks(const struct conn *c)
+{
+	return c->group == RING_GROUP_TUNNEL ? &c->worker->tunnel_chunks : &c->worker->chunks;
+}
 
 static bool conn_is_idle(const struct conn *c)
 {
@@ -59,7 +65,10 @@ static void conn_arm_recv(struct conn *c)
 
 	if (!c->read_wanted || c->read_eof || c->state != CONN_OPEN || op->armed)
 		return;
-	ring_recv(c->worker->ring, op, c->fd, c->group, c->read_many);
+	// A tunnel is always read: what it brings was promised.
+	uint32_t most = c->group == RING_GROUP_STREAM ? pressure_receive_max(c->worker) : 0;
+
+	ring_recv(c->worker->ring, op, c->fd, c->group, c->read_many && most == 0, most);
 }
 
 void conn_read_start(struct conn *c)
@@ -97,7 +106,7 @@ static void conn_mark_dirty(struct conn *c)
 
 enum err conn_write(struct conn *c, struct slice data)
 {
-	enum err err = queue_put(&c->out, &c->worker->chunks, data);
+	enum err err = queue_put(&c->out, conn_chunks(c), data);
 
 	conn_mark_dirty(c);
 	return err;
@@ -152,7 +161,7 @@ static void conn_free(struct conn *c)
 {
 	struct worker *w = c->worker;
 
-	queue_clear(&c->out, &w->chunks);
+	queue_clear(&c->out, conn_chunks(c));
 	c->state = CONN_CLOSED;
 	w->counters.conns_open--;
 	// A conn on the dirty or starved list is taken off when that list is walked; until then it
@@ -208,7 +217,7 @@ static void conn_on_sent(struct conn *c, const struct ring_completion *done)
 
 	c->send_cut = done->flags & RING_SHORT;
 	c->worker->counters.bytes_sent += bytes;
-	queue_consume(&c->out, &c->worker->chunks, bytes);
+	queue_consume(&c->out, conn_chunks(c), bytes);
 	if (c->out.bytes > 0 || c->write_shut || c->state == CONN_FLUSHING)
 		conn_mark_dirty(c);
 	if (c->events)

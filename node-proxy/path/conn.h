@@ -50,7 +50,7 @@ struct conn {
 	struct worker *worker;
 	const struct conn_events *events; // NULL once the owner has gone
 	void *owner;
-	struct queue out;
+	struct queue out;	   // its chunks come from conn_chunks
 	struct conn *next_dirty;   // list of those with bytes to send at the end of the turn
 	struct conn *next_starved; // list of those that found no receive buffer
 	int fd;

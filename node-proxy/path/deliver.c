@@ -12,7 +12,8 @@
 // This node's own address in the pod's family; none: the kernel chooses.
 static struct addr deliver_node_address(const struct exchange *x)
 {
-	const struct ss_node *self = snapshot_node_by_name(x->pin->snapshot, x->worker->config.node);
+	const struct ss_node *self =
+		snapshot_node_by_name(x->pin->snapshot, x->worker->config.node);
 
 	for (uint32_t i = 0; self && i < self->addr_count; i++) {
 		if (addr_is_v4(self->addrs[i]) == addr_is_v4(x->target.addr))

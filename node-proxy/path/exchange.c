@@ -4,6 +4,7 @@
 #include "path/exchange.h"
 
 #include "path/http.h"
+#include "path/pressure.h"
 #include "path/stages.h"
 #include "path/worker.h"
 #include "path/worker_log.h"
@@ -13,8 +14,7 @@
 
 static void exchange_finish(struct exchange *x);
 
-struct exchange *exchange_new(struct worker *w, enum exchange_kind kind,
-			      const struct stage *stages)
+struct exchange *exchange_new(struct worker *w, enum exchange_kind kind, const struct stage *stages)
 {
 	struct exchange *x = pool_get(&w->exchanges);
 
@@ -47,7 +47,7 @@ const char *exchange_stage_name(const struct exchange *x)
 static void unread_free(struct worker *w, struct unread *u)
 {
 	if (u->ptr)
-		pool_put(u->cap == UNREAD_SMALL_BYTES ? &w->chunks : &w->large, u->ptr);
+		pool_put(u->cap == UNREAD_SMALL_BYTES ? &w->small : &w->large, u->ptr);
 	*u = (struct unread){0};
 }
 
@@ -60,7 +60,7 @@ static bool unread_grow(struct worker *w, struct unread *u, size_t bytes)
 	bigger.cap = bytes <= UNREAD_SMALL_BYTES ? UNREAD_SMALL_BYTES : UNREAD_LARGE_BYTES;
 	if (bytes > bigger.cap)
 		return false;
-	bigger.ptr = pool_get_raw(bigger.cap == UNREAD_SMALL_BYTES ? &w->chunks : &w->large);
+	bigger.ptr = pool_get_raw(bigger.cap == UNREAD_SMALL_BYTES ? &w->small : &w->large);
 	if (!bigger.ptr)
 		return false;
 	bigger.len = u->len;
@@ -115,13 +115,13 @@ void exchange_consume(struct exchange *x, enum side s, size_t bytes)
 
 void exchange_balance(struct exchange *x)
 {
-	uint32_t limit = x->relaying ? LEG_HIGH_BYTES : UNREAD_LIMIT_BYTES;
+	uint32_t relay_mark = pressure_mark(x->worker, LEG_HIGH_BYTES);
+	uint32_t down_mark = x->relaying ? relay_mark : UNREAD_LIMIT_BYTES; // a head has to fit
 
 	if (x->ended)
 		return;
-	leg_outstanding(&x->leg[DOWN], x->unread[DOWN].len + leg_pending(&x->leg[UP]), limit);
-	leg_outstanding(&x->leg[UP], x->unread[UP].len + leg_pending(&x->leg[DOWN]),
-			LEG_HIGH_BYTES);
+	leg_outstanding(&x->leg[DOWN], x->unread[DOWN].len + leg_pending(&x->leg[UP]), down_mark);
+	leg_outstanding(&x->leg[UP], x->unread[UP].len + leg_pending(&x->leg[DOWN]), relay_mark);
 }
 
 // ---- the machine -------------------------------------------------------------------------------
@@ -428,7 +428,7 @@ bool exchange_repin(struct exchange *x, enum end_reason *reason)
 void exchange_describe_open(const struct exchange *x, struct tunnel_open *out)
 {
 	memset(out, 0, sizeof(*out));
-	out->kind = x->source			       ? TUNNEL_SOURCE_WORKLOAD
+	out->kind = x->source				  ? TUNNEL_SOURCE_WORKLOAD
 		    : x->principal.type == PRINCIPAL_NODE ? TUNNEL_SOURCE_NODE
 							  : TUNNEL_SOURCE_EXTERNAL;
 	out->client = x->client;
@@ -440,4 +440,5 @@ void exchange_describe_open(const struct exchange *x, struct tunnel_open *out)
 	out->destination_uid = x->destination->record.uid;
 	out->destination = x->target;
 	out->generation = snapshot_generation(x->pin->snapshot);
+	out->credit = x->leg[UP].window;
 }

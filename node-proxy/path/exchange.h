@@ -20,14 +20,14 @@ enum side { DOWN = 0, UP = 1, SIDES = 2 };
 enum event {
 	EVENT_DATA_DOWN = 0,
 	EVENT_DATA_UP,
-	EVENT_CONNECTED,  // upstream
-	EVENT_SENT_DOWN,  // bytes left the queue towards the client
+	EVENT_CONNECTED, // upstream
+	EVENT_SENT_DOWN, // bytes left the queue towards the client
 	EVENT_SENT_UP,
 	EVENT_FIN_DOWN,
 	EVENT_FIN_UP,
 	EVENT_RESET_DOWN,
-	EVENT_RESET_UP,	  // refused, reset, lost
-	EVENT_RECHECK,	  // something changed that a waiting stage may be waiting for
+	EVENT_RESET_UP, // refused, reset, lost
+	EVENT_RECHECK,	// something changed that a waiting stage may be waiting for
 	EVENT_TIMER,
 	EVENT_COUNT
 };
@@ -70,15 +70,15 @@ struct exchange {
 	uint8_t stage;
 	uint8_t kind;
 	uint8_t end_reason;
-	bool ended;    // on the worker's dead list
-	bool queued;   // on the run queue
+	bool ended;  // on the worker's dead list
+	bool queued; // on the run queue
 	bool running;
-	bool local;    // captured and delivered on this node
+	bool local; // captured and delivered on this node
 	bool l7;
-	bool decided;  // x->decision is of this exchange and generation
-	bool relaying; // the stage is relay: unread limits are those of a pipe
-	bool replied;  // ended by a local answer: flush it
-	bool logged;   // the last log line is out
+	bool decided;	 // x->decision is of this exchange and generation
+	bool relaying;	 // the stage is relay: unread limits are those of a pipe
+	bool replied;	 // ended by a local answer: flush it
+	bool logged;	 // the last log line is out
 	uint32_t events; // pending, bit per enum event
 	struct exchange *next_run;
 	struct exchange *next_dead;
@@ -97,8 +97,8 @@ struct exchange {
 	const struct ss_node *node; // to tunnel to
 	struct principal principal;
 	struct addr_port client;
-	struct addr_port dialled;  // the original destination
-	struct addr_port target;   // pod address and port
+	struct addr_port dialled; // the original destination
+	struct addr_port target;  // pod address and port
 	uint32_t ifindex;
 	struct decision decision;
 	const char *check_failed; // static text: which of the receiver's checks

@@ -7,26 +7,26 @@
 #include "core/match.h"
 #include "path/exchange.h"
 
-#define HTTP_LOG_PATH_MAX 256
-#define HTTP_LOG_HOST_MAX 128
+#define HTTP_LOG_PATH_MAX   256
+#define HTTP_LOG_HOST_MAX   128
 #define HTTP_LOG_METHOD_MAX 24
 
 struct http {
 	struct http1 request;
 	struct http1 response;
-	size_t scanned[SIDES];	   // http1_find_head's progress
-	uint32_t head_bytes;	   // of the request, at the front of in[DOWN]; 0 once forwarded
+	size_t scanned[SIDES]; // http1_find_head's progress
+	uint32_t head_bytes;   // of the request, at the front of in[DOWN]; 0 once forwarded
 	uint32_t target_offset;
 	uint32_t target_bytes;
-	bool rewrite;		   // forward canonical instead of the target as sent
-	bool request_forwarded;	   // at least a byte went upstream
-	bool response_begun;	   // at least a byte went downstream
-	bool response_head;	   // final head has been parsed
-	bool keep_alive;	   // the client may send another request
-	bool to_head;		   // the method is HEAD
+	bool rewrite;		// forward canonical instead of the target as sent
+	bool request_forwarded; // at least a byte went upstream
+	bool response_begun;	// at least a byte went downstream
+	bool response_head;	// final head has been parsed
+	bool keep_alive;	// the client may send another request
+	bool to_head;		// the method is HEAD
 	bool upgrade;
 	uint16_t status;
-	const char *error;	   // static text: why a message was refused
+	const char *error; // static text: why a message was refused
 	uint16_t method_len, path_len, host_len;
 	char method[HTTP_LOG_METHOD_MAX];
 	char path[HTTP_LOG_PATH_MAX];

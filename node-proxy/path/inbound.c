@@ -36,7 +36,7 @@ bool inbound_open(struct mux *m, uint32_t stream, const struct tunnel_open *open
 	    !inbound_copy(x, &x->open.source_namespace, &used) ||
 	    !inbound_copy(x, &x->open.source_account, &used) ||
 	    !inbound_copy(x, &x->open.destination_uid, &used) ||
-	    mux_attach(m, down, stream) != ERR_OK) {
+	    mux_attach(m, down, stream, open->credit, TUNNEL_CREDIT_INITIAL) != ERR_OK) {
 		exchange_end(x, END_OVERLOADED);
 		exchange_abort(x);
 		return false;

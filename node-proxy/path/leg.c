@@ -3,9 +3,11 @@
 // are the mux's; the kernel is the conn's.
 #include "path/leg.h"
 
+#include "io/sock.h"
 #include "path/conn.h"
 #include "path/exchange.h"
 #include "path/mux.h"
+#include "path/pressure.h"
 #include "path/worker.h"
 
 // ---- TCP: what the conn tells ------------------------------------------------------------------
@@ -71,6 +73,9 @@ void leg_init_tcp(struct leg *l, struct exchange *x, uint8_t side, struct conn *
 	l->conn = c;
 	l->connected = connected;
 	c->owner = l;
+	sock_bound_unsent(c->fd, POD_UNSENT_BYTES);
+	if (pressure_is_crowd(x->worker))
+		sock_bound_buffers(c->fd, CROWD_SOCKET_BYTES);
 	conn_read_start(c);
 }
 
@@ -107,31 +112,47 @@ uint32_t leg_pending(const struct leg *l)
 	return l->type == LEG_TCP ? l->conn->out.bytes : l->out.bytes;
 }
 
-static void leg_outstanding_tcp(struct leg *l, uint32_t bytes, uint32_t limit)
+static void leg_outstanding_tcp(struct leg *l, uint32_t bytes, uint32_t mark)
 {
 	struct conn *c = l->conn;
 
-	if (c->read_wanted && bytes >= limit)
+	if (c->read_wanted && bytes >= mark)
 		conn_read_pause(c);
-	else if (!c->read_wanted && bytes <= limit / 4)
+	else if (!c->read_wanted && bytes <= mark / 2)
 		conn_read_start(c);
 }
 
-void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t limit)
+// Give back what has left us, in steps of half a window so that credit frames stay few. The window of a
+// stream whose reader keeps up grows while memory allows, and shrinks when it no longer does.
+static void leg_outstanding_stream(struct leg *l, uint32_t bytes)
+{
+	struct worker *w = l->exchange->worker;
+	uint32_t gone = l->unreleased > bytes ? l->unreleased - bytes : 0;
+	uint32_t window = l->window;
+
+	if (!l->mux || gone < window / 2)
+		return;
+	if (bytes <= window / 4 && l->bytes_in > 2 * (uint64_t)window)
+		window = pressure_next_window(w, window);
+	if (window + gone < l->window) // a promise cannot be taken back, only not be renewed
+		window = l->window - gone;
+	uint32_t granted = window + gone - l->window;
+
+	w->promised_bytes += (int64_t)window - l->window;
+	l->unreleased -= gone;
+	l->window = window;
+	if (granted > 0)
+		mux_grant(l, granted);
+}
+
+void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark)
 {
 	if (!leg_is_open(l) || l->read_fin)
 		return;
-	if (l->type == LEG_TCP) {
-		leg_outstanding_tcp(l, bytes, limit);
-		return;
-	}
-	// Give back what has left us, in steps of half a window so that credit frames stay few.
-	uint32_t gone = l->unreleased > bytes ? l->unreleased - bytes : 0;
-
-	if (gone >= l->window / 2) {
-		l->unreleased -= gone;
-		mux_grant(l, gone);
-	}
+	if (l->type == LEG_TCP)
+		leg_outstanding_tcp(l, bytes, mark);
+	else
+		leg_outstanding_stream(l, bytes);
 }
 
 void leg_close(struct leg *l, bool flush, enum tunnel_reason reason)
@@ -146,8 +167,10 @@ void leg_close(struct leg *l, bool flush, enum tunnel_reason reason)
 			leg_write_fin(l);
 		mux_detach(l, flush ? TUNNEL_REASON_NONE : reason);
 	}
-	if (l->type == LEG_STREAM)
+	if (l->type == LEG_STREAM) {
 		queue_clear(&l->out, &l->exchange->worker->chunks);
+		queue_clear(&l->early, &l->exchange->worker->chunks);
+	}
 	if (l->exchange)
 		exchange_forget(l->exchange, (enum side)l->side);
 	l->dead = true;

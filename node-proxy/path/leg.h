@@ -18,12 +18,12 @@ struct leg {
 	enum leg_type type;
 	uint8_t side; // enum side of exchange.h
 	struct exchange *exchange;
-	struct conn *conn; // TCP
-	struct mux *mux;   // STREAM; NULL once the tunnel or the stream has gone
-	bool connected;	   // bytes can flow (TCP established, OPENED received)
-	bool read_fin;	   // the far end has finished; delivered as an event
-	bool write_fin;	   // we have finished; after everything queued
-	bool dead;	   // reset or lost, by either side
+	struct conn *conn;		 // TCP
+	struct mux *mux;		 // STREAM; NULL once the tunnel or the stream has gone
+	bool connected;			 // bytes can flow (TCP established, OPENED received)
+	bool read_fin;			 // the far end has finished; delivered as an event
+	bool write_fin;			 // we have finished; after everything queued
+	bool dead;			 // reset or lost, by either side
 	enum tunnel_reason reset_reason; // why it died, as far as the other side said
 	uint64_t bytes_in;
 	uint64_t bytes_out;
@@ -34,13 +34,15 @@ struct leg {
 	uint32_t unreleased; // bytes received and not yet given back as credit
 	uint32_t window;     // what granted + unreleased add up to
 	struct queue out;    // waits for credit, the handshake or the tunnel's turn
+	struct queue early;  // came over the bulk connection before this direction's MOVE
 	struct leg *next_pending;
 	uint8_t flow; // which of the mux's fair queues: by source workload
 	bool pending;
 	bool open_wanted;
 	bool fin_sent;
-	bool on_bulk;	    // this direction has moved to the group's bulk connection
-	bool remote_moved;  // the far side's direction has
+	bool on_bulk;	   // what we send has moved to the group's bulk connection
+	bool remote_moved; // what the far side sends has
+	bool early_fin;	   // early ends with a FIN
 };
 
 // Adopt an accepted or connecting conn, whose owner it becomes.
@@ -52,8 +54,8 @@ void leg_write_fin(struct leg *l);
 // Bytes accepted and not yet on their way.
 uint32_t leg_pending(const struct leg *l);
 // Of what this leg delivered, so many bytes still lie with us: resumes or pauses the reading, or
-// grants credit. limit is where reading has to stop.
-void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t limit);
+// grants credit. mark is where reading has to stop.
+void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark);
 // Let go: gracefully if both directions have finished or flush is set, else by reset with reason.
 void leg_close(struct leg *l, bool flush, enum tunnel_reason reason);
 bool leg_is_open(const struct leg *l);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <unistd.h>
+#include "io/crypto.h"
 #include "io/sock.h"
 #include "path/conn.h"
 #include "path/mux_send.h"
@@ -21,38 +22,13 @@ static void mux_set_timer(struct mux *m, uint64_t after_ms)
 
 void mux_goaway(struct mux *m, enum tunnel_reason reason)
 {
-	if (m->state != MUX_OPEN)
+	if (m->state != MUX_OPEN || m->bulk) // a bulk connection goes with its tunnel
 		return;
 	mux_put_u16(m, TUNNEL_GOAWAY, 0, (uint16_t)reason);
 	m->state = MUX_GOAWAY;
 	mux_mark_dirty(m);
 	if (m->peer)
 		peer_on_end(m->peer, m, true);
-}
-
-static void mux_reset_streams(struct mux *m, enum tunnel_reason reason)
-{
-	for (uint32_t p = 0; p < STREAMS_PER_TUNNEL_MAX / MUX_PAGE; p++) {
-		if (!m->pages[p])
-			continue;
-		for (uint32_t i = 0; i < MUX_PAGE; i++) {
-			struct leg *l = m->pages[p]->slots[i];
-
-			if (!l)
-				continue;
-			l->reset_reason = reason;
-			l->dead = true;
-			l->mux = NULL;
-			l->pending = false;
-			m->worker->counters.streams_open--;
-			exchange_post(l->exchange,
-				      l->side == DOWN ? EVENT_RESET_DOWN : EVENT_RESET_UP);
-		}
-		pool_put(&m->worker->mux_pages, m->pages[p]);
-		m->pages[p] = NULL;
-	}
-	m->streams = 0;
-	m->pending_flows = 0;
 }
 
 void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason)
@@ -68,6 +44,7 @@ void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason)
 		w->counters.tunnels_open--;
 	m->state = MUX_DEAD;
 	mux_reset_streams(m, reason);
+	mux_bulk_part(m, was_open);
 	timer_cancel(&w->timers, &m->timer);
 	if (m->conn) {
 		conn_end(m->conn, CONN_END_FLUSH);
@@ -134,21 +111,9 @@ static enum err mux_check_peer(struct mux *m, struct reason *why)
 	m->certificate_not_after_unix_s = peer.not_after_unix_s;
 	snprintf(m->node, sizeof(m->node), "%.*s", SLICE_ARG(name));
 	if (!mux_pin_matches(m, node))
-		return err_because(ERR_DENIED, why, "key of node %s is not the pinned one", m->node);
+		return err_because(ERR_DENIED, why, "key of node %s is not the pinned one",
+				   m->node);
 	return ERR_OK;
-}
-
-static void mux_put_hello(struct mux *m)
-{
-	struct tunnel_hello hello = {.version = TUNNEL_PROTO_VERSION, .bulk = m->bulk};
-	uint8_t bytes[256];
-	struct buf b;
-
-	memcpy(hello.group, m->group, sizeof(hello.group));
-	hello.generation = snapshot_generation(worker_snapshot(m->worker));
-	buf_init_fixed(&b, bytes, sizeof(bytes));
-	tunnel_encode_hello(&b, &hello);
-	mux_put_frame(m, &b);
 }
 
 static void mux_handshake(struct mux *m)
@@ -166,13 +131,26 @@ static void mux_handshake(struct mux *m)
 		return;
 	}
 	// A client's TLS 1.3 handshake ends before the server has looked at its certificate: streams
-	// wait for the server's HELLO, so that a refusal costs a dial and no stream.
+	// wait for the server's HELLO, so that a refusal costs a dial and no stream. The server says it when
+	// it has read the client's: then a bulk connection is known to its tunnel before it is used.
 	m->state = MUX_GREETING;
 	m->worker->counters.handshakes++;
 	m->last_busy_ns = m->last_received_ns = m->worker->now_ns;
-	mux_put_hello(m);
-	if (m->server)
-		mux_on_greeted(m);
+	if (!m->server)
+		mux_put_hello(m); // the server's is the answer to it
+}
+
+void mux_put_hello(struct mux *m)
+{
+	struct tunnel_hello hello = {.version = TUNNEL_PROTO_VERSION, .bulk = m->bulk};
+	uint8_t bytes[256];
+	struct buf b;
+
+	memcpy(hello.group, m->group, sizeof(hello.group));
+	hello.generation = snapshot_generation(worker_snapshot(m->worker));
+	buf_init_fixed(&b, bytes, sizeof(bytes));
+	tunnel_encode_hello(&b, &hello);
+	mux_put_frame(m, &b);
 }
 
 void mux_on_greeted(struct mux *m)
@@ -294,6 +272,7 @@ void mux_accept(struct worker *w, int fd)
 		return;
 	}
 	sock_tune(fd, USER_TIMEOUT_MS);
+	sock_bound_unsent(fd, TUNNEL_UNSENT_BYTES);
 	m->conn = conn_new_open(w, fd, RING_GROUP_TUNNEL, &mux_conn_events, m);
 	if (!m->conn || sock_accepted(fd, &m->remote, &destination, &ifindex) != ERR_OK) {
 		if (!m->conn)
@@ -309,8 +288,10 @@ void mux_accept(struct worker *w, int fd)
 	}
 }
 
-struct mux *mux_dial(struct worker *w, struct peer *p)
+// Connects m, whose node, remote and group are set. False: m has failed.
+static bool mux_connect(struct mux *m)
 {
+	struct worker *w = m->worker;
 	struct sockaddr_storage to;
 	struct sock_dial_options options = {
 		.user_timeout_ms = USER_TIMEOUT_MS,
@@ -318,33 +299,57 @@ struct mux *mux_dial(struct worker *w, struct peer *p)
 		.source_port_modulus = TUNNEL_PORT_MODULUS,
 	};
 	int fd;
-	struct mux *m = w->tls_client ? mux_new(w, false) : NULL;
 
-	if (!m)
-		return NULL;
-	m->peer = p;
-	m->remote = p->address;
 	m->state = MUX_CONNECTING;
-	snprintf(m->node, sizeof(m->node), "%s", p->name);
-	memcpy(m->group, p->group, sizeof(m->group));
 	w->counters.tunnels_dialled++;
-	if (sock_dial(p->address, &options, &fd) != ERR_OK) {
-		m->peer = NULL;
+	if (sock_dial(m->remote, &options, &fd) != ERR_OK) {
 		mux_fail(m, TUNNEL_REASON_UNREACHABLE, "no socket to dial with");
-		return NULL;
+		return false;
 	}
-	sock_address_to(p->address, &to);
+	sock_bound_unsent(fd, TUNNEL_UNSENT_BYTES);
+	sock_address_to(m->remote, &to);
 	m->conn = conn_new_connect(w, fd, &to, RING_GROUP_TUNNEL, &mux_conn_events, m);
 	if (!m->conn) {
 		close(fd);
-		m->peer = NULL;
 		mux_fail(m, TUNNEL_REASON_OVERLOADED, "too many connections");
-		return NULL;
+		return false;
 	}
 	conn_read_many(m->conn);
 	conn_read_start(m->conn);
 	mux_set_timer(m, TUNNEL_HANDSHAKE_MS);
+	return true;
+}
+
+struct mux *mux_dial(struct worker *w, struct peer *p)
+{
+	struct mux *m = w->tls_client ? mux_new(w, false) : NULL;
+
+	if (!m)
+		return NULL;
+	m->remote = p->address;
+	snprintf(m->node, sizeof(m->node), "%s", p->name);
+	if (crypto_random(m->group, sizeof(m->group)) != ERR_OK) {
+		mux_fail(m, TUNNEL_REASON_OVERLOADED, "no random bytes");
+		return NULL;
+	}
+	if (!mux_connect(m))
+		return NULL;
+	m->peer = p;
 	return m;
+}
+
+struct mux *mux_dial_bulk(struct mux *primary)
+{
+	struct worker *w = primary->worker;
+	struct mux *m = w->tls_client ? mux_new(w, false) : NULL;
+
+	if (!m)
+		return NULL;
+	m->bulk = true;
+	m->remote = primary->remote;
+	memcpy(m->node, primary->node, sizeof(m->node));
+	memcpy(m->group, primary->group, sizeof(m->group));
+	return mux_connect(m) ? m : NULL;
 }
 
 void mux_on_timer(struct mux *m)
@@ -359,7 +364,8 @@ void mux_on_timer(struct mux *m)
 		mux_fail(m, TUNNEL_REASON_TIMEOUT, "peer is silent");
 		return;
 	}
-	if (!m->server && m->streams == 0 && now - m->last_busy_ns > TUNNEL_IDLE_MS * NS_PER_MS) {
+	if (!m->server && !m->bulk && m->streams == 0 &&
+	    now - m->last_busy_ns > TUNNEL_IDLE_MS * NS_PER_MS) {
 		mux_goaway(m, TUNNEL_REASON_IDLE);
 		return;
 	}

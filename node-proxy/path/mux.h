@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // mux: one TLS connection to a peer node and the streams on it (design: datapath.md, Tunnel). What
 // a turn produced for the peer is sealed into few records and leaves in one send at the end of
-// the turn. mux.c: life; mux_send.c: streams and sending;
-// mux_receive.c: frames from the peer and its bounds; peer.c: which mux a new stream takes, dialling and backoff.
+// the turn. A tunnel whose flows become large gets a second, bulk connection: the streams' table stays
+// with the first. mux.c: life; mux_streams.c: the table; mux_send.c: sending; mux_receive.c: frames from the
+// peer and its bounds; mux_bulk.c: the pair; peer.c: which mux a new stream takes, dialling and backoff.
 #pragma once
 
 #include "io/timer.h"
@@ -20,7 +21,7 @@ enum mux_state {
 };
 
 #define MUX_FLOWS 64
-#define MUX_PAGE 256
+#define MUX_PAGE  256
 
 struct mux_page {
 	struct leg *slots[MUX_PAGE];
@@ -39,12 +40,15 @@ struct mux {
 	struct peer *peer; // dialling side
 	enum mux_state state;
 	bool server;
-	bool bulk;
+	bool bulk;	 // second connection of a group; its streams are the partner's
+	bool bulk_spent; // the group has had its bulk connection
 	bool hello_received;
 	bool dirty;
 	bool record_failed;
 	char node[256]; // the peer's name: expected (dialled), or proven by its certificate
 	uint8_t group[16];
+	struct mux *partner; // the other connection of the group; NULL: there is none
+	uint64_t bulk_not_before_ns;
 	struct mux *next; // worker's list
 	struct mux *previous;
 	struct mux *next_dirty;
@@ -59,7 +63,7 @@ struct mux {
 	struct mux_page *pages[STREAMS_PER_TUNNEL_MAX / MUX_PAGE];
 	uint32_t streams;
 	uint32_t next_slot;
-	uint16_t generations; // upper half of the next id
+	uint16_t generations;		     // upper half of the next id
 	struct leg *pending_head[MUX_FLOWS]; // fair queues by source workload
 	struct leg *pending_tail[MUX_FLOWS];
 	uint64_t pending_flows; // bit i: queue i is not empty
@@ -67,6 +71,8 @@ struct mux {
 	// sending: plaintext of the record being filled
 	uint8_t *record;
 	uint32_t record_bytes;
+	uint32_t tail_stream; // the record ends with a DATA frame of this stream; 0: with another
+	uint32_t tail_at;     // where that frame begins
 	// receiving: frames may span records
 	struct tunnel_header frame;
 	uint32_t frame_left;
@@ -81,6 +87,8 @@ struct mux {
 void mux_accept(struct worker *w, int fd);
 // Dial a node; NULL where no descriptor, memory or credentials are to be had.
 struct mux *mux_dial(struct worker *w, struct peer *p);
+// Dial the bulk connection of a tunnel that we dialled; as above.
+struct mux *mux_dial_bulk(struct mux *primary);
 bool mux_can_open(const struct mux *m);
 // A new stream for l, which describes itself through exchange_describe_open.
 enum err must_check mux_open(struct mux *m, struct leg *l);
@@ -108,9 +116,24 @@ void mux_recheck(struct worker *w);
 
 // mux_receive.c
 void mux_receive(struct mux *m, struct slice plaintext);
+// mux_streams.c. credit: what we may send at once; window: what the far side may.
 struct leg *mux_find(struct mux *m, uint32_t stream);
-// mux_send.c for mux_receive.c
-uint8_t *mux_reserve(struct mux *m, uint32_t bytes);
-void mux_mark_dirty(struct mux *m);
-enum err must_check mux_attach(struct mux *m, struct leg *l, uint32_t stream);
-void mux_mark_pending(struct leg *l);
+enum err must_check mux_attach(struct mux *m, struct leg *l, uint32_t stream, uint32_t credit,
+			       uint32_t window);
+// Every stream is gone: dead legs, whose exchanges are told.
+void mux_reset_streams(struct mux *m, enum tunnel_reason reason);
+// One stream is gone: its exchange is told; the far side too, where tell is not NONE.
+void mux_lose_stream(struct leg *l, enum tunnel_reason reason, enum tunnel_reason tell);
+
+// mux_bulk.c
+// Dialling side: a flow of this tunnel has become large. Dials the bulk connection once.
+void mux_bulk_want(struct mux *primary);
+// Accepting side, at the HELLO of a bulk connection: false: it belongs to no tunnel of that peer.
+bool mux_bulk_join(struct mux *bulk);
+// m ends: what it shares with its partner ends too.
+void mux_bulk_part(struct mux *m, bool was_open);
+// Should what this stream sends go over the bulk connection from here on? Tells the far side.
+bool mux_bulk_move(struct leg *l);
+// Frames: the far side's direction has moved; what came before that was known.
+void mux_bulk_on_move(struct mux *m, struct leg *l);
+void mux_bulk_keep(struct leg *l, struct slice data);

@@ -38,19 +38,24 @@ static void mux_on_hello(struct mux *m, struct slice payload)
 		return;
 	}
 	m->hello_received = true;
-	if (!m->server)
-		mux_on_greeted(m);
 	if (m->server) {
 		memcpy(m->group, hello.group, sizeof(m->group));
 		m->bulk = hello.bulk;
+		if (m->bulk && !mux_bulk_join(m)) {
+			mux_protocol_error(m, "bulk connection of no tunnel");
+			return;
+		}
+		mux_put_hello(m);
 	}
+	mux_on_greeted(m);
 }
 
 static void mux_on_open(struct mux *m, uint32_t stream, struct slice payload)
 {
 	struct tunnel_open open;
 
-	if (!m->server || TUNNEL_SLOT(stream) == 0 || tunnel_decode_open(payload, &open) != ERR_OK) {
+	if (!m->server || TUNNEL_SLOT(stream) == 0 ||
+	    tunnel_decode_open(payload, &open) != ERR_OK) {
 		mux_protocol_error(m, "bad OPEN");
 		return;
 	}
@@ -86,11 +91,10 @@ static void mux_on_stream_end(struct mux *m, struct leg *l, struct slice payload
 	}
 	if (!l)
 		return;
-	l->reset_reason = reason < TUNNEL_REASON_COUNT && reason > 0 ? (enum tunnel_reason)reason
-								     : TUNNEL_REASON_RESET;
-	mux_detach(l, TUNNEL_REASON_NONE);
-	l->dead = true;
-	exchange_post(l->exchange, l->side == DOWN ? EVENT_RESET_DOWN : EVENT_RESET_UP);
+	mux_lose_stream(l,
+			reason < TUNNEL_REASON_COUNT && reason > 0 ? (enum tunnel_reason)reason
+								   : TUNNEL_REASON_RESET,
+			TUNNEL_REASON_NONE);
 }
 
 static void mux_on_credit(struct mux *m, struct leg *l, struct slice payload)
@@ -129,21 +133,47 @@ static void mux_on_ping(struct mux *m, struct slice payload, bool pong)
 	memcpy(at + TUNNEL_HEADER_BYTES, payload.ptr, 8);
 }
 
-static void mux_on_fin(struct leg *l)
+static void mux_on_fin(struct mux *m, struct leg *l)
 {
 	if (!l || l->read_fin)
 		return;
+	if (m->bulk && !l->remote_moved) {
+		l->early_fin = true;
+		return;
+	}
+	if (!m->bulk && l->remote_moved) {
+		mux_lose_stream(l, TUNNEL_REASON_PROTOCOL, TUNNEL_REASON_PROTOCOL);
+		return;
+	}
 	l->read_fin = true;
 	exchange_post(l->exchange, l->side == DOWN ? EVENT_FIN_DOWN : EVENT_FIN_UP);
+}
+
+// On either connection a stream is found in the tunnel's one table.
+static struct leg *mux_find_here(struct mux *m, uint32_t stream)
+{
+	struct mux *table = m->bulk ? m->partner : m;
+
+	return table ? mux_find(table, stream) : NULL;
+}
+
+static bool mux_is_for_bulk(uint8_t type)
+{
+	return type == TUNNEL_HELLO || type == TUNNEL_FIN || type == TUNNEL_PING ||
+	       type == TUNNEL_PONG;
 }
 
 static void mux_on_control(struct mux *m, struct slice payload)
 {
 	uint32_t stream = m->frame.stream;
-	struct leg *l = stream ? mux_find(m, stream) : NULL;
+	struct leg *l = stream ? mux_find_here(m, stream) : NULL;
 
 	if (!m->hello_received && m->frame.type != TUNNEL_HELLO) {
 		mux_protocol_error(m, "first frame is not HELLO");
+		return;
+	}
+	if (m->bulk && !mux_is_for_bulk(m->frame.type)) {
+		mux_protocol_error(m, "not a frame for a bulk connection");
 		return;
 	}
 	switch ((enum tunnel_frame)m->frame.type) {
@@ -164,7 +194,10 @@ static void mux_on_control(struct mux *m, struct slice payload)
 		mux_on_credit(m, l, payload);
 		break;
 	case TUNNEL_FIN:
-		mux_on_fin(l);
+		mux_on_fin(m, l);
+		break;
+	case TUNNEL_MOVE:
+		mux_bulk_on_move(m, l);
 		break;
 	case TUNNEL_PING:
 	case TUNNEL_PONG:
@@ -176,7 +209,6 @@ static void mux_on_control(struct mux *m, struct slice payload)
 		break;
 	case TUNNEL_NONE:
 	case TUNNEL_DATA:
-	case TUNNEL_MOVE:
 	case TUNNEL_REQUEST:
 	case TUNNEL_RESPONSE:
 	case TUNNEL_FRAME_COUNT:
@@ -187,28 +219,31 @@ static void mux_on_control(struct mux *m, struct slice payload)
 // A piece of a DATA frame, delivered as it comes.
 static void mux_on_stream_data(struct mux *m, struct slice data)
 {
-	struct leg *l = mux_find(m, m->frame.stream);
+	struct leg *l = mux_find_here(m, m->frame.stream);
 
-	if (!l || l->read_fin)
+	if (!l || l->read_fin || l->early_fin)
 		return; // reset by us meanwhile
-	if (data.len > l->granted) {
-		// It was promised less: this stream goes, the tunnel stays.
-		l->reset_reason = TUNNEL_REASON_PROTOCOL;
+	// Promised less, or sent where this direction no longer goes: this stream ends, the tunnel stays.
+	if (data.len > l->granted || (!m->bulk && l->remote_moved)) {
 		m->worker->counters.protocol_errors++;
-		mux_detach(l, TUNNEL_REASON_PROTOCOL);
-		l->dead = true;
-		exchange_post(l->exchange, l->side == DOWN ? EVENT_RESET_DOWN : EVENT_RESET_UP);
+		mux_lose_stream(l, TUNNEL_REASON_PROTOCOL, TUNNEL_REASON_PROTOCOL);
 		return;
 	}
 	l->granted -= (uint32_t)data.len;
 	l->unreleased += (uint32_t)data.len;
 	l->bytes_in += data.len;
+	if (m->bulk && !l->remote_moved) {
+		mux_bulk_keep(l, data);
+		return;
+	}
+	if (l->bytes_in >= BULK_AFTER_BYTES)
+		mux_bulk_want(m);
 	exchange_on_data(l->exchange, (enum side)l->side, data);
 }
 
 static bool mux_is_known_control(uint8_t type)
 {
-	return type != TUNNEL_NONE && type != TUNNEL_DATA && type < TUNNEL_MOVE;
+	return type != TUNNEL_NONE && type != TUNNEL_DATA && type < TUNNEL_REQUEST;
 }
 
 // The header is whole: is the frame allowed, and how is its payload taken?
@@ -230,7 +265,7 @@ static bool mux_begin_frame(struct mux *m)
 		mux_protocol_error(m, "too many empty DATA frames");
 		return false;
 	}
-	if (m->frame.type >= TUNNEL_MOVE &&
+	if (m->frame.type >= TUNNEL_REQUEST &&
 	    !mux_rate(m, &m->rates.skipped_bytes, m->frame.bytes + TUNNEL_HEADER_BYTES,
 		      TUNNEL_SKIPPED_BYTES_PER_S_MAX)) {
 		mux_protocol_error(m, "too many unknown frames");

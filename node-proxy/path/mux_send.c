@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The sending side of a tunnel and its stream table: frames into records, credit, fair queues; see
-// mux.h. Life and death are mux.c's.
+// The sending side of a tunnel: frames into records, credit, fair queues; see mux.h. Life and death are
+// mux.c's, streams mux_streams.c's.
 #include "path/mux_send.h"
 
 #include "path/conn.h"
 #include "path/exchange.h"
 #include "path/worker.h"
+
+// A record with less room than this is sealed rather than filled up with the beginning of a frame.
+#define RECORD_REST_MIN 2048
 
 // ---- sending -----------------------------------------------------------------------------------
 
@@ -34,6 +37,7 @@ static void mux_seal(struct mux *m)
 	if (tls_write(m->tls, slice_make(m->record, m->record_bytes)) != ERR_OK)
 		m->record_failed = true;
 	m->record_bytes = 0;
+	m->tail_stream = 0;
 }
 
 uint8_t *mux_reserve(struct mux *m, uint32_t bytes)
@@ -52,6 +56,7 @@ uint8_t *mux_reserve(struct mux *m, uint32_t bytes)
 	uint8_t *at = m->record + m->record_bytes;
 
 	m->record_bytes += bytes;
+	m->tail_stream = 0;
 	m->worker->counters.frames_sent++;
 	mux_mark_dirty(m);
 	return at;
@@ -80,7 +85,7 @@ void mux_put_u16(struct mux *m, enum tunnel_frame type, uint32_t stream, uint16_
 	mux_put_frame(m, &b);
 }
 
-static void mux_put_empty(struct mux *m, enum tunnel_frame type, uint32_t stream)
+void mux_put_empty(struct mux *m, enum tunnel_frame type, uint32_t stream)
 {
 	uint8_t *at = mux_reserve(m, TUNNEL_HEADER_BYTES);
 
@@ -93,23 +98,56 @@ static bool mux_is_backlogged(const struct mux *m)
 	return !m->conn || m->conn->out.bytes >= TUNNEL_HIGH_BYTES;
 }
 
+// What one more frame may carry: up to the record's end, unless that is hardly worth a frame.
+static uint32_t mux_data_room(const struct mux *m)
+{
+	uint32_t room = TLS_RECORD_PLAINTEXT_MAX - m->record_bytes;
+
+	return room >= RECORD_REST_MIN ? room - TUNNEL_HEADER_BYTES : TUNNEL_DATA_MAX;
+}
+
+// The last frame of the record goes on, where it is this stream's: a head and its body are one frame.
+static uint8_t *mux_extend(struct mux *m, uint32_t stream, uint32_t bytes)
+{
+	uint32_t payload = m->record_bytes - m->tail_at - TUNNEL_HEADER_BYTES + bytes;
+
+	if (m->tail_stream != stream || m->record_bytes + bytes > TLS_RECORD_PLAINTEXT_MAX)
+		return NULL;
+	tunnel_encode_header(m->record + m->tail_at, TUNNEL_DATA, payload, stream);
+	m->record_bytes += bytes;
+	return m->record + m->record_bytes - bytes;
+}
+
 // Moves up to one frame's worth of data into the record; returns what it took.
 static uint32_t mux_put_data(struct mux *m, struct leg *l, struct slice data)
 {
-	uint32_t bytes = (uint32_t)(data.len < TUNNEL_DATA_MAX ? data.len : TUNNEL_DATA_MAX);
+	uint32_t room = mux_data_room(m);
+	uint32_t bytes = (uint32_t)(data.len < room ? data.len : room);
+	uint8_t *at;
 
 	if (bytes > l->credit)
 		bytes = l->credit;
 	if (bytes == 0)
 		return 0;
-	uint8_t *at = mux_reserve(m, TUNNEL_HEADER_BYTES + bytes);
-
-	if (!at)
-		return 0;
-	tunnel_encode_header(at, TUNNEL_DATA, bytes, l->stream_id);
-	memcpy(at + TUNNEL_HEADER_BYTES, data.ptr, bytes);
+	at = mux_extend(m, l->stream_id, bytes);
+	if (!at) {
+		at = mux_reserve(m, TUNNEL_HEADER_BYTES + bytes);
+		if (!at)
+			return 0;
+		tunnel_encode_header(at, TUNNEL_DATA, bytes, l->stream_id);
+		m->tail_stream = l->stream_id;
+		m->tail_at = (uint32_t)(at - m->record);
+		at += TUNNEL_HEADER_BYTES;
+	}
+	memcpy(at, data.ptr, bytes);
 	l->credit -= bytes;
 	return bytes;
+}
+
+// The connection that DATA and FIN of this stream take; the rest takes the tunnel's first one.
+static struct mux *mux_sender(const struct leg *l)
+{
+	return l->on_bulk ? l->mux->partner : l->mux;
 }
 
 enum err mux_write(struct leg *l, struct slice data)
@@ -119,8 +157,10 @@ enum err mux_write(struct leg *l, struct slice data)
 	if (!m)
 		return ERR_CLOSED;
 	if (!l->open_wanted && l->out.bytes == 0) {
-		while (data.len > 0 && !mux_is_backlogged(m)) {
-			uint32_t taken = mux_put_data(m, l, data);
+		struct mux *to = mux_bulk_move(l) ? m->partner : m;
+
+		while (data.len > 0 && !mux_is_backlogged(to)) {
+			uint32_t taken = mux_put_data(to, l, data);
 
 			if (taken == 0)
 				break;
@@ -148,7 +188,7 @@ static bool mux_has_work(const struct leg *l)
 
 void mux_mark_pending(struct leg *l)
 {
-	struct mux *m = l->mux;
+	struct mux *m = mux_sender(l);
 
 	if (l->pending || !mux_has_work(l))
 		return;
@@ -177,12 +217,13 @@ static struct leg *mux_pop_pending(struct mux *m, uint32_t flow)
 	return l;
 }
 
-static void mux_unlink_pending(struct mux *m, struct leg *l)
+void mux_unlink_pending(struct leg *l)
 {
-	struct leg **at = &m->pending_head[l->flow], *before = NULL;
-
 	if (!l->pending)
 		return;
+	struct mux *m = mux_sender(l);
+	struct leg **at = &m->pending_head[l->flow], *before = NULL;
+
 	while (*at && *at != l) {
 		before = *at;
 		at = &(*at)->next_pending;
@@ -202,7 +243,7 @@ void mux_write_fin(struct leg *l)
 	if (!l->mux)
 		return;
 	if (!l->open_wanted && l->out.bytes == 0) {
-		mux_put_empty(l->mux, TUNNEL_FIN, l->stream_id);
+		mux_put_empty(mux_sender(l), TUNNEL_FIN, l->stream_id);
 		l->fin_sent = true;
 		return;
 	}
@@ -227,6 +268,10 @@ static void mux_serve(struct mux *m, struct leg *l)
 {
 	if (l->open_wanted)
 		mux_put_open(m, l);
+	if (!l->on_bulk && mux_bulk_move(l)) {
+		mux_mark_pending(l); // there
+		return;
+	}
 	if (l->out.bytes > 0) {
 		uint32_t taken = mux_put_data(m, l, queue_peek(&l->out));
 
@@ -280,113 +325,6 @@ void mux_send_refused(struct leg *l, enum tunnel_reason reason)
 		return;
 	mux_put_u16(l->mux, TUNNEL_REFUSED, l->stream_id, (uint16_t)reason);
 	mux_detach(l, TUNNEL_REASON_NONE);
-}
-
-// ---- streams -----------------------------------------------------------------------------------
-
-static struct leg **mux_slot(struct mux *m, uint32_t stream, bool make)
-{
-	uint32_t slot = TUNNEL_SLOT(stream);
-	struct mux_page **page = &m->pages[slot / MUX_PAGE];
-
-	if (!*page && make)
-		*page = pool_get(&m->worker->mux_pages);
-	return *page ? &(*page)->slots[slot % MUX_PAGE] : NULL;
-}
-
-struct leg *mux_find(struct mux *m, uint32_t stream)
-{
-	struct leg **slot = mux_slot(m, stream, false);
-
-	return slot && *slot && (*slot)->stream_id == stream ? *slot : NULL;
-}
-
-enum err mux_attach(struct mux *m, struct leg *l, uint32_t stream)
-{
-	struct leg **slot = mux_slot(m, stream, true);
-
-	if (!slot)
-		return ERR_NOMEM;
-	if (*slot) {
-		// A peer that reuses a slot has given the old stream up.
-		struct leg *old = *slot;
-
-		mux_detach(old, TUNNEL_REASON_PROTOCOL);
-		old->dead = true;
-		exchange_post(old->exchange, old->side == DOWN ? EVENT_RESET_DOWN : EVENT_RESET_UP);
-	}
-	*slot = l;
-	l->type = LEG_STREAM;
-	l->mux = m;
-	l->stream_id = stream;
-	l->credit = TUNNEL_CREDIT_INITIAL;
-	l->granted = TUNNEL_CREDIT_INITIAL;
-	l->window = TUNNEL_CREDIT_INITIAL;
-	m->streams++;
-	m->worker->counters.streams_open++;
-	return ERR_OK;
-}
-
-// A free slot from next_slot on; 0: none.
-static uint32_t mux_free_slot(struct mux *m)
-{
-	for (uint32_t tries = 1; tries < STREAMS_PER_TUNNEL_MAX; tries++) {
-		uint32_t slot = m->next_slot;
-
-		m->next_slot = slot + 1 < STREAMS_PER_TUNNEL_MAX ? slot + 1 : 1;
-		struct leg **at = mux_slot(m, slot, false);
-
-		if (!at || !*at)
-			return slot;
-	}
-	return 0;
-}
-
-bool mux_can_open(const struct mux *m)
-{
-	return m && m->state != MUX_GOAWAY && m->state != MUX_DEAD && m->state != MUX_NONE &&
-	       m->streams < STREAMS_PER_TUNNEL_MAX - 1;
-}
-
-enum err mux_open(struct mux *m, struct leg *l)
-{
-	uint32_t slot = mux_free_slot(m);
-
-	if (slot == 0)
-		return ERR_FULL;
-	// Lower slots first when they are free again: pages stay few.
-	if (m->streams < m->next_slot / 2)
-		m->next_slot = 1;
-	enum err err = mux_attach(m, l, (uint32_t)++m->generations << 16 | slot);
-
-	if (err != ERR_OK)
-		return err;
-	l->open_wanted = true;
-	mux_mark_pending(l);
-	return ERR_OK;
-}
-
-// The stream leaves the table; reason NONE: it has ended in good order, else RESET tells the peer.
-void mux_detach(struct leg *l, enum tunnel_reason reason)
-{
-	struct mux *m = l->mux;
-	struct leg **slot;
-
-	if (!m)
-		return;
-	mux_unlink_pending(m, l);
-	slot = mux_slot(m, l->stream_id, false);
-	if (slot && *slot == l)
-		*slot = NULL;
-	if (reason != TUNNEL_REASON_NONE && !l->open_wanted)
-		mux_put_u16(m, TUNNEL_RESET, l->stream_id, (uint16_t)reason);
-	l->mux = NULL;
-	m->streams--;
-	m->worker->counters.streams_open--;
-	if (m->streams == 0) {
-		m->last_busy_ns = m->worker->now_ns;
-		mux_mark_dirty(m); // a GOAWAY may have waited for it
-	}
 }
 
 void mux_flush(struct mux *m)

@@ -3,7 +3,6 @@
 #include "path/peer.h"
 
 #include <stdlib.h>
-#include "io/crypto.h"
 #include "path/mux.h"
 #include "path/worker.h"
 
@@ -19,10 +18,6 @@ struct peer *peer_get(struct worker *w, const struct ss_node *node)
 
 	if (!p)
 		return NULL;
-	if (crypto_random(p->group, sizeof(p->group)) != ERR_OK) {
-		free(p);
-		return NULL;
-	}
 	memcpy(p->name, node->name.ptr, node->name.len);
 	p->worker = w;
 	p->timer.tag = TIMER_PEER;

@@ -9,9 +9,7 @@ struct peer {
 	struct peer *next;
 	char name[256];
 	struct addr_port address; // as of the last dial
-	struct mux *mux;	  // small flows, and everything at first
-	struct mux *bulk;	  // flows past some hundred KiB
-	uint8_t group[16];
+	struct mux *mux;	  // that new streams take; NULL: to be dialled
 	struct worker *worker;
 	struct timer timer;
 	uint32_t backoff_ms;

@@ -11,7 +11,7 @@ struct queue_chunk {
 	struct queue_chunk *next;
 	uint32_t start;
 	uint32_t end;
-	uint8_t bytes[CHUNK_BYTES - 16];
+	uint8_t bytes[CHUNK_PAYLOAD_BYTES];
 };
 
 struct queue {

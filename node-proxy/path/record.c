@@ -52,7 +52,8 @@ bool record_ring_put(struct record_ring *r, const struct record *fixed,
 	uint32_t bytes = sizeof(record);
 
 	for (int i = 0; i < RECORD_STRINGS; i++) {
-		size_t len = strings[i].len < RECORD_STRING_MAX ? strings[i].len : RECORD_STRING_MAX;
+		size_t len =
+			strings[i].len < RECORD_STRING_MAX ? strings[i].len : RECORD_STRING_MAX;
 
 		record.strings[i] = (uint16_t)len;
 		bytes += (uint32_t)len;

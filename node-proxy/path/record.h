@@ -11,15 +11,15 @@
 
 enum record_kind {
 	RECORD_NONE = 0,
-	RECORD_EXCHANGE,      // one access log line
-	RECORD_TUNNEL,	      // a tunnel was established, lost or refused
-	RECORD_CHECK_FAILED,  // the receiver's identity checks
+	RECORD_EXCHANGE,     // one access log line
+	RECORD_TUNNEL,	     // a tunnel was established, lost or refused
+	RECORD_CHECK_FAILED, // the receiver's identity checks
 };
 
 enum record_string {
-	RECORD_SOURCE = 0,   // identity text
-	RECORD_SOURCE_POD,   // ns/name
-	RECORD_DESTINATION,  // identity text
+	RECORD_SOURCE = 0,  // identity text
+	RECORD_SOURCE_POD,  // ns/name
+	RECORD_DESTINATION, // identity text
 	RECORD_DESTINATION_POD,
 	RECORD_SERVICE, // ns/name
 	RECORD_POLICY,
@@ -45,9 +45,9 @@ struct record {
 	uint8_t jwt_refusal;
 	bool l7;
 	bool would_deny;
-	uint16_t status; // HTTP; 0 for L4
+	uint16_t status;		  // HTTP; 0 for L4
 	uint16_t strings[RECORD_STRINGS]; // lengths
-	uint32_t bytes; // whole record with its strings, set by record_ring_put
+	uint32_t bytes;			  // whole record with its strings, set by record_ring_put
 	uint64_t exchange_id;
 	uint32_t sequence;
 	uint64_t unix_ms;
@@ -61,7 +61,7 @@ struct record {
 
 struct record_ring {
 	uint8_t *bytes;
-	uint32_t size; // power of two
+	uint32_t size;	       // power of two
 	_Atomic uint64_t head; // written by the worker
 	_Atomic uint64_t tail; // written by the logger
 	_Atomic uint64_t dropped;

@@ -24,7 +24,7 @@ void http_free(struct exchange *x)
 	if (!x->http)
 		return;
 	if (x->http->canonical)
-		pool_put(&w->chunks, x->http->canonical);
+		pool_put(&w->small, x->http->canonical);
 	pool_put(&w->https, x->http);
 	x->http = NULL;
 }
@@ -115,9 +115,9 @@ static enum err target_keep(struct exchange *x, const struct target *t)
 
 	if (!t->changed)
 		return ERR_OK;
-	if (bytes > CHUNK_BYTES)
+	if (bytes > UNREAD_SMALL_BYTES)
 		return ERR_TOO_LARGE;
-	h->canonical = pool_get_raw(&x->worker->chunks);
+	h->canonical = pool_get_raw(&x->worker->small);
 	if (!h->canonical)
 		return ERR_NOMEM;
 	memcpy(h->canonical, t->path.ptr, t->path.len);
@@ -220,9 +220,10 @@ enum step http_judge(struct exchange *x, size_t head_bytes)
 
 static enum step request_not_http(struct exchange *x, enum detect_protocol p)
 {
-	x->check_failed = p == DETECT_TLS    ? "a rule reads requests here, and the bytes are TLS"
-			  : p == DETECT_HTTP2 ? "a rule reads requests here, and the bytes are HTTP/2"
-					      : "a rule reads requests here, and the bytes are no HTTP";
+	x->check_failed = p == DETECT_TLS ? "a rule reads requests here, and the bytes are TLS"
+			  : p == DETECT_HTTP2
+				  ? "a rule reads requests here, and the bytes are HTTP/2"
+				  : "a rule reads requests here, and the bytes are no HTTP";
 	return exchange_end(x, END_NOT_HTTP);
 }
 
@@ -266,9 +267,9 @@ enum step request_enter(struct exchange *x)
 	if (!x->l7)
 		return STEP_NEXT;
 	if (x->in[DOWN].len == 0)
-		exchange_set_timer(x, x->sequence > 0
-					      ? snapshot_meta(x->pin->snapshot)->http_idle_timeout_ms
-					      : snapshot_meta(x->pin->snapshot)->header_timeout_ms);
+		exchange_set_timer(
+			x, x->sequence > 0 ? snapshot_meta(x->pin->snapshot)->http_idle_timeout_ms
+					   : snapshot_meta(x->pin->snapshot)->header_timeout_ms);
 	if (x->in[DOWN].len == 0 && x->leg[DOWN].read_fin)
 		return exchange_end(x, END_CLOSED);
 	return request_read(x);
@@ -296,7 +297,8 @@ enum step request_on_event(struct exchange *x, enum event e)
 		return exchange_end(x, x->http ? END_CLIENT_RESET : END_CLOSED);
 	case EVENT_TIMER:
 		if (x->http)
-			return http_refuse(x, 408, END_HEADER_TIMEOUT, "request head took too long");
+			return http_refuse(x, 408, END_HEADER_TIMEOUT,
+					   "request head took too long");
 		x->logged = x->sequence > 0;
 		return exchange_end(x, x->sequence > 0 ? END_CLOSED : END_HEADER_TIMEOUT);
 	case EVENT_DATA_UP:

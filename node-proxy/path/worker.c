@@ -14,13 +14,14 @@
 #include "path/http.h"
 #include "path/outbound.h"
 #include "path/peer.h"
+#include "path/pressure.h"
 #include "path/stages.h"
 
 #define WORKER_TLS_HEAP_MAX (64u << 20)
-#define WORKER_TOKENS 4096
-#define WORKER_LOG_BYTES (1u << 20)
-#define HOUSEKEEPING_MS 1000
-#define DRAIN_GRACE_MS 2000
+#define WORKER_TOKENS	    4096
+#define WORKER_LOG_BYTES    (1u << 20)
+#define HOUSEKEEPING_MS	    1000
+#define DRAIN_GRACE_MS	    2000
 
 // What an op without a conn is.
 enum worker_op { WORKER_OP_WAKE = 0x40, WORKER_OP_ACCEPT, WORKER_OP_CANCEL_ACCEPT };
@@ -320,8 +321,9 @@ static void worker_on_completion(void *context, const struct ring_completion *do
 		worker_on_wake(w);
 		break;
 	case WORKER_OP_ACCEPT:
-		worker_on_accept(w, (struct listener *)((uint8_t *)done->op -
-							offsetof(struct listener, accept)),
+		worker_on_accept(w,
+				 (struct listener *)((uint8_t *)done->op -
+						     offsetof(struct listener, accept)),
 				 done);
 		break;
 	case WORKER_OP_CANCEL_ACCEPT:
@@ -406,6 +408,7 @@ bool worker_turn(struct worker *w, uint64_t wait_until_ns)
 	timer_advance(&w->timers, w->now_ns, worker_on_timer, w);
 	worker_recheck(w);
 	exchange_run_queue(w);
+	pressure_relieve(w);
 	mux_flush_dirty(w);
 	conn_flush_dirty(w);
 	exchange_free_dead(w);
@@ -431,6 +434,8 @@ static void worker_make_pools(struct worker *w)
 	pool_init(&w->conns, sizeof(struct conn), 64, CONNS_MAX);
 	pool_init(&w->exchanges, sizeof(struct exchange), 32, w->config.exchanges_max);
 	pool_init(&w->chunks, CHUNK_BYTES, 8, CHUNKS_MAX);
+	pool_init(&w->tunnel_chunks, CHUNK_BYTES, 8, TUNNEL_CHUNKS_MAX);
+	pool_init(&w->small, UNREAD_SMALL_BYTES, 4, UNREAD_SMALL_MAX);
 	pool_init(&w->large, UNREAD_LARGE_BYTES, 1, UNREAD_LARGE_MAX);
 	pool_init(&w->https, sizeof(struct http), 16, w->config.exchanges_max);
 	pool_init(&w->muxes, sizeof(struct mux), 4, TUNNELS_MAX);
@@ -490,8 +495,9 @@ void worker_free(struct worker *w)
 	free(w->message);
 	free(w->plaintext);
 	free(w->scratch);
-	struct pool *pools[] = {&w->conns, &w->exchanges, &w->chunks,	 &w->large,
-				&w->https, &w->muxes,	  &w->mux_pages, &w->records};
+	struct pool *pools[] = {&w->conns,     &w->exchanges, &w->chunks, &w->tunnel_chunks,
+				&w->small,     &w->large,     &w->https,  &w->muxes,
+				&w->mux_pages, &w->records};
 
 	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
 		pool_deinit(pools[i]);

@@ -13,13 +13,13 @@
 #include "path/mux.h"
 #include "path/queue.h"
 
-#define WORKER_SEND_VECTORS 256
+#define WORKER_SEND_VECTORS    256
 #define WORKER_PLAINTEXT_BYTES (TLS_RECORD_PLAINTEXT_MAX + 1)
-#define WORKER_SCRATCH_BYTES (256u << 10)
+#define WORKER_SCRATCH_BYTES   (256u << 10)
 // Tunnel k of a peer dials from a port congruent to k: the receiver hands it to worker k mod W.
-#define TUNNEL_PORT_MODULUS 64
+#define TUNNEL_PORT_MODULUS  64
 #define WORKER_LISTENERS_MAX 8
-#define WORKER_PINS 4
+#define WORKER_PINS	     4
 
 struct worker_send_vector {
 	struct msghdr msg;
@@ -52,6 +52,7 @@ struct worker_counters {
 	uint64_t turns, turn_ns_max;
 	uint64_t ended[END_COUNT];
 	uint64_t responses[6]; // by status class
+	uint64_t relieved;     // exchanges reset because they held the most
 	uint64_t rate_limited, rate_overflow, would_deny;
 };
 
@@ -59,7 +60,7 @@ struct worker_config {
 	uint32_t index;
 	uint32_t count;
 	struct slice node; // this node's name
-	uint32_t mark; // SO_MARK of what we dial and accept
+	uint32_t mark;	   // SO_MARK of what we dial and accept
 	uint32_t uplinks[8];
 	uint32_t uplink_count;
 	uint32_t exchanges_max;
@@ -86,8 +87,10 @@ struct worker {
 	// pools
 	struct pool conns;
 	struct pool exchanges;
-	struct pool chunks;
-	struct pool large; // unread bytes beyond a chunk
+	struct pool chunks;	   // queues of legs
+	struct pool small;	   // unread bytes (heads), canonical paths
+	struct pool tunnel_chunks; // ciphertext that waits for tunnels' sockets
+	struct pool large;	   // unread bytes beyond that
 	struct pool https;
 	struct pool muxes;
 	struct pool mux_pages;
@@ -103,13 +106,15 @@ struct worker {
 	struct worker_send_vector *send_vectors;
 	// everything alive
 	struct exchange *all;
+	int64_t promised_bytes;	  // credit given to streams, and not yet taken back
+	uint64_t relieved_ns;	  // when the largest holders were last looked for
 	struct exchange *recheck; // next to be re-asked after a swap; NULL: done
 	struct mux *muxes_list;
 	struct peer *peers;
 	uint32_t peer_count;
 	// configuration in force
 	struct snapshot_pin pins[WORKER_PINS];
-	struct snapshot_pin *pin; // current; NULL before the first snapshot
+	struct snapshot_pin *pin;  // current; NULL before the first snapshot
 	const struct links *links; // address ▶ interface pins
 	struct hold *links_hold;
 	struct hold *credentials_hold;

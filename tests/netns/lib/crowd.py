@@ -20,6 +20,8 @@ DIALLED_AT_ONCE = 200
 def serve(port):
     listener = socket.socket(socket.AF_INET6)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What the pods' own sockets hold is not the proxies'.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
     listener.bind(("::", int(port)))
     listener.listen(4096)
     listener.setblocking(False)

@@ -202,13 +202,13 @@ static void multishot_receive_to_the_end(void **state)
 	(void)state;
 	connect_pair(fds);
 	fill(sent, sizeof(sent));
-	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true);
+	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true, 0);
 	ring_send(ring, &sending, fds[0], slice_make(sent, sizeof(sent)), false);
 	while (received_bytes < sizeof(sent)) {
 		turn(WAIT_NS);
 		// Eight buffers of 4 KiB were not enough for one turn: asked again, nothing is lost.
 		if (!receiving.armed)
-			ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true);
+			ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true, 0);
 	}
 	assert_int_equal(finish(&sending), sizeof(sent));
 	assert_memory_equal(received, sent, sizeof(sent));
@@ -230,7 +230,7 @@ static void single_receive_takes_one(void **state)
 	connect_pair(fds);
 	ring_send(ring, &sending, fds[0], SLICE_LIT("hello"), false);
 	assert_int_equal(finish(&sending), 5);
-	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, false);
+	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, false, 0);
 	assert_int_equal(finish(&receiving), 5);
 	assert_int_equal(times_seen(&receiving), 1);
 	assert_false(receiving.armed);
@@ -252,7 +252,7 @@ static void send_waits_for_all(void **state)
 	turn(0);
 	while (received_bytes < sizeof(sent)) {
 		if (!receiving.armed)
-			ring_recv(ring, &receiving, fds[1], RING_GROUP_TUNNEL, false);
+			ring_recv(ring, &receiving, fds[1], RING_GROUP_TUNNEL, false, 0);
 		turn(WAIT_NS);
 	}
 	assert_int_equal(finish(&sending), sizeof(sent));
@@ -283,7 +283,7 @@ static void send_gathers(void **state)
 	memset(&message, 0xff, sizeof(message));
 	while (received_bytes < sizeof(sent)) {
 		if (!receiving.armed)
-			ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true);
+			ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true, 0);
 		turn(WAIT_NS);
 	}
 	assert_int_equal(finish(&sending), sizeof(sent));
@@ -306,14 +306,14 @@ static void tunnels_have_buffers_of_their_own(void **state)
 	ring_send(ring, &send_tunnel, nodes[0], SLICE_LIT("control"), false);
 	assert_int_equal(finish(&send_stream), sizeof(bytes));
 	assert_int_equal(finish(&send_tunnel), 7);
-	ring_recv(ring, &stream, pods[1], RING_GROUP_STREAM, true);
-	ring_recv(ring, &tunnel, nodes[1], RING_GROUP_TUNNEL, true);
+	ring_recv(ring, &stream, pods[1], RING_GROUP_STREAM, true, 0);
+	ring_recv(ring, &tunnel, nodes[1], RING_GROUP_TUNNEL, true, 0);
 	turn(WAIT_NS);
 	assert_int_equal(finish(&stream), -ENOBUFS);
 	assert_int_equal(ring_counters(ring)->enobufs, 1);
 	assert_int_equal(times_seen(&tunnel), 1);
 	assert_true(tunnel.armed);
-	ring_recv(ring, &stream, pods[1], RING_GROUP_STREAM, true); // the turn gave them back
+	ring_recv(ring, &stream, pods[1], RING_GROUP_STREAM, true, 0); // the turn gave them back
 	read_until(8 * 4096 * 2 + 7);
 	close(pods[0]);
 	close(pods[1]);
@@ -337,7 +337,7 @@ static void errors_are_completions(void **state)
 	sock_reset_on_close(fds[0]);
 	ring_close(ring, &closing, fds[0]);
 	assert_int_equal(finish(&closing), 0);
-	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true);
+	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true, 0);
 	assert_int_equal(finish(&receiving), -ECONNRESET);
 	ring_send(ring, &sending, fds[1], SLICE_LIT("x"), false); // and no SIGPIPE
 	assert_int_equal(finish(&sending), -EPIPE);
@@ -359,12 +359,12 @@ static void cancelling(void **state)
 	connect_pair(fds);
 	ring_cancel(ring, &cancels[0], &receiving); // never armed
 	assert_int_equal(finish(&cancels[0]), -ENOENT);
-	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true);
+	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true, 0);
 	turn(0);
 	ring_cancel(ring, &cancels[1], &receiving);
 	assert_int_equal(finish(&cancels[1]), 0);
 	assert_int_equal(finish(&receiving), -ECANCELED);
-	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true);
+	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true, 0);
 	ring_cancel(ring, &cancels[2], &receiving); // in the very same submission
 	finish(&cancels[2]);
 	assert_int_equal(finish(&receiving), -ECANCELED);
