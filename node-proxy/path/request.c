@@ -100,7 +100,7 @@ static enum err target_parse(const struct http1_message *m, struct arena *scratc
 			return err;
 		out->changed = true;
 	}
-	bool edited;
+	bool edited = false;
 
 	err = path_canonicalize(origin, path, room, &out->path, &out->query, &edited);
 	out->changed |= edited;
