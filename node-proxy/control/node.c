@@ -34,6 +34,8 @@
 #define STREAM_BUFFER_BYTES (16u << 10)
 #define TUNNEL_BUFFERS 16
 #define TUNNEL_BUFFER_BYTES (64u << 10)
+#define BULK_BUFFERS 8
+#define BULK_BUFFER_BYTES (64u << 10)
 #define LIMIT_BUCKETS (1u << 17)
 #define CONTROL_TICK_MS 1000
 #define CONTROL_TICK_BUSY_MS 10 // while something is waited for that has no descriptor
@@ -212,6 +214,8 @@ static enum err node_make_worker(struct node_worker *w, struct ring **ring, stru
 		.stream_buffer_bytes = STREAM_BUFFER_BYTES,
 		.tunnel_buffers = TUNNEL_BUFFERS,
 		.tunnel_buffer_bytes = TUNNEL_BUFFER_BYTES,
+		.bulk_buffers = BULK_BUFFERS,
+		.bulk_buffer_bytes = BULK_BUFFER_BYTES,
 		.restrict_operations = true,
 	};
 	enum err err = ring_new(&ring_config, ring, why);

@@ -183,7 +183,8 @@ static enum err ring_configure(struct ring *r, const struct ring_config *c, stru
 	if (ring_add_group(r, RING_GROUP_STREAM, c->stream_buffers, c->stream_buffer_bytes) !=
 		    ERR_OK ||
 	    ring_add_group(r, RING_GROUP_TUNNEL, c->tunnel_buffers, c->tunnel_buffer_bytes) !=
-		    ERR_OK)
+		    ERR_OK ||
+	    ring_add_group(r, RING_GROUP_BULK, c->bulk_buffers, c->bulk_buffer_bytes) != ERR_OK)
 		return err_because(ERR_NOMEM, why,
 				   "no receive buffers: out of memory, or not powers of two");
 	(void)io_uring_register_ring_fd(&r->uring); // only quicker

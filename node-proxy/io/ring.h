@@ -56,10 +56,12 @@ struct ring_config {
 	uint32_t stream_buffer_bytes;
 	uint32_t tunnel_buffers;      // ... and a ring reserved for tunnels, so that stalled
 	uint32_t tunnel_buffer_bytes; // readers never starve control frames
-	bool restrict_operations;     // IORING_REGISTER_RESTRICTIONS to the verbs below
+	uint32_t bulk_buffers; // large ones for pods that send much: fewer receives, fewer ACKs
+	uint32_t bulk_buffer_bytes;
+	bool restrict_operations; // IORING_REGISTER_RESTRICTIONS to the verbs below
 };
 
-enum ring_group { RING_GROUP_STREAM = 0, RING_GROUP_TUNNEL, RING_GROUP_COUNT };
+enum ring_group { RING_GROUP_STREAM = 0, RING_GROUP_TUNNEL, RING_GROUP_BULK, RING_GROUP_COUNT };
 
 struct ring;
 

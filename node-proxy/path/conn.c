@@ -67,8 +67,10 @@ static void conn_arm_recv(struct conn *c)
 		return;
 	// A tunnel is always read: what it brings was promised.
 	uint32_t most = c->group == RING_GROUP_STREAM ? pressure_receive_max(c->worker) : 0;
+	bool many = c->read_many && most == 0;
 
-	ring_recv(c->worker->ring, op, c->fd, c->group, c->read_many && most == 0, most);
+	ring_recv(c->worker->ring, op, c->fd, c->read_bulk && !many ? RING_GROUP_BULK : c->group,
+		  many, most);
 }
 
 void conn_read_start(struct conn *c)
@@ -185,6 +187,7 @@ static void conn_on_recv(struct conn *c, const struct ring_completion *done)
 {
 	if (done->res > 0) {
 		c->worker->counters.bytes_received += (uint64_t)done->res;
+		c->read_bulk = c->group == RING_GROUP_STREAM && done->res >= READ_BULK_BYTES;
 		if (c->events)
 			c->events->data(c, done->data);
 	} else if (done->res == 0) {

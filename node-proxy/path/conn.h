@@ -65,6 +65,7 @@ struct conn {
 	bool write_shut; // FIN wanted once the queue is empty
 	bool write_done; // FIN sent
 	bool reset;	 // close by RST
+	bool read_bulk;	 // the last receive filled its buffer: single-shot ones take a large one
 	bool send_cut;	 // the socket did not take the last send whole: the next one waits for room
 };
 

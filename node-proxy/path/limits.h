@@ -47,6 +47,8 @@
 // A send of at most so much has nobody waiting for its end: it is half of the smallest window and of the
 // smallest mark (TIGHT_BYTES), so neither a stream's credit nor a stopped source waits for it.
 #define SEND_LAZY_BYTES_MAX (TIGHT_BYTES / 2)
+// A pod's receive of so many bytes makes the next one take a large buffer.
+#define READ_BULK_BYTES (16 << 10)
 // iovecs of one send.
 #define SEND_VECTOR_MAX 32
 // Request and response heads in transit (largest buffer class), when MeshConfig asks for more.

@@ -263,7 +263,22 @@ static void mux_put_open(struct mux *m, struct leg *l)
 	l->open_wanted = false;
 }
 
-// One turn of one stream: at most one DATA frame, so that streams alternate.
+// One turn of one stream: at most a record's worth of DATA, so that streams alternate.
+static uint32_t mux_serve_data(struct mux *m, struct leg *l)
+{
+	uint32_t served = 0;
+
+	while (l->out.bytes > 0 && served < TUNNEL_DATA_MAX) {
+		uint32_t taken = mux_put_data(m, l, queue_peek(&l->out));
+
+		if (taken == 0)
+			break;
+		queue_consume(&l->out, &m->worker->chunks, taken);
+		served += taken;
+	}
+	return served;
+}
+
 static void mux_serve(struct mux *m, struct leg *l)
 {
 	if (l->open_wanted)
@@ -272,14 +287,8 @@ static void mux_serve(struct mux *m, struct leg *l)
 		mux_mark_pending(l); // there
 		return;
 	}
-	if (l->out.bytes > 0) {
-		uint32_t taken = mux_put_data(m, l, queue_peek(&l->out));
-
-		queue_consume(&l->out, &m->worker->chunks, taken);
-		if (taken > 0)
-			exchange_post(l->exchange,
-				      l->side == DOWN ? EVENT_SENT_DOWN : EVENT_SENT_UP);
-	}
+	if (mux_serve_data(m, l) > 0)
+		exchange_post(l->exchange, l->side == DOWN ? EVENT_SENT_DOWN : EVENT_SENT_UP);
 	if (l->out.bytes == 0 && l->write_fin && !l->fin_sent) {
 		mux_put_empty(m, TUNNEL_FIN, l->stream_id);
 		l->fin_sent = true;

@@ -96,6 +96,8 @@ static struct ring_config usual = {
 	.stream_buffer_bytes = 4096,
 	.tunnel_buffers = 4,
 	.tunnel_buffer_bytes = 16384,
+	.bulk_buffers = 4,
+	.bulk_buffer_bytes = 65536,
 	.restrict_operations = true,
 };
 
