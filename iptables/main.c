@@ -22,6 +22,7 @@ static const char usage[] =
 	"  remove     take it out and leave everything as it was found\n"
 	"  --dry-run  print what would be put in or found, change nothing\n"
 	"  --force    apply or run although preflight found errors\n"
+	"       portcullis-rules version | help\n"
 	"exit status: 0 done, in place, or nothing against it; 1 not; 2 usage or configuration\n";
 
 enum { EXIT_DONE = 0, EXIT_NOT = 1, EXIT_USAGE = 2 };
@@ -215,12 +216,28 @@ static const struct command *parse(int argc, char **argv, struct call *call)
 	return call->config_path ? command : NULL;
 }
 
+// Asked about itself: answered on standard output.
+static bool tell(const char *word)
+{
+	bool version = strcmp(word, "version") == 0 || strcmp(word, "--version") == 0;
+
+	if (version)
+		printf("portcullis-rules %s\n", PORTCULLIS_VERSION);
+	else if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0)
+		fputs(usage, stdout);
+	else
+		return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static struct call call;
 	const struct command *command = parse(argc, argv, &call);
 	struct reason why = {""};
 
+	if (argc == 2 && tell(argv[1]))
+		return EXIT_DONE;
 	if (!command) {
 		fputs(usage, stderr);
 		return EXIT_USAGE;

@@ -24,12 +24,15 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc >= 2 && strcmp(argv[1], "run") == 0)
+	const char *verb = argc >= 2 ? argv[1] : "";
+	bool help = strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0;
+
+	if (strcmp(verb, "run") == 0)
 		return run(argc - 1, argv + 1);
-	if (argc >= 2 && strcmp(argv[1], "version") == 0) {
+	if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0) {
 		printf("node-proxy %s\n", PORTCULLIS_VERSION);
 		return 0;
 	}
-	fprintf(stderr, "%s       node-proxy version\n", config_usage);
-	return 2;
+	fprintf(help ? stdout : stderr, "%s       node-proxy version\n", config_usage);
+	return help ? 0 : 2;
 }

@@ -16,14 +16,28 @@ static const struct {
 	{"ca", verb_ca, "rotate the CA's root"},
 };
 
+static int usage(FILE *to, int status)
+{
+	fprintf(to, "usage: policy-sync VERB ...\n");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].help);
+	fprintf(to, "  %-8s which version this is\n", "version");
+	return status;
+}
+
 int main(int argc, char **argv)
 {
-	for (size_t i = 0; argc >= 2 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (strcmp(argv[1], verbs[i].name) == 0)
+	const char *verb = argc >= 2 ? argv[1] : "";
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verb, verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);
 	}
-	fprintf(stderr, "usage: policy-sync VERB ...\n");
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		fprintf(stderr, "  %-8s %s\n", verbs[i].name, verbs[i].help);
-	return 2;
+	if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0) {
+		printf("policy-sync %s\n", PORTCULLIS_VERSION);
+		return 0;
+	}
+	if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0)
+		return usage(stdout, 0);
+	return usage(stderr, 2);
 }
