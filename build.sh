@@ -11,17 +11,18 @@ usage() {
 usage: ./build.sh VERB
 
   demo              the main job on two nodes, shown with real requests; cleans up after itself
-  test [WHAT...]    everything that proves it: lint unit sim golden fuzz netns, or scenario names
+  test [WHAT...]    everything that proves it: lint unit sim golden fuzz netns, or names of tests
   sandbox up|info [--json]|exec POD COMMAND...|down
                     the demo's two-node world left standing, to play with
   build             build/bin/node-proxy, build/bin/policy-sync, build/bin/portcullis-rules
   deps              packages and pinned third-party sources
   bench [...]       wrk through the two-node rig, beside the peers
-  lint | format     check, or settle, the style
-  fuzz NAME [S]     one fuzz target for S seconds
-  cover             line coverage of the unit and simulator tests
-  image             an OCI image as a tar file
-  clean             remove build/
+  lint [CHECK]      the style: lint, or one of its checks
+  format            settle what a machine can settle of it
+  fuzz NAME [S]     one fuzz target for S seconds (30); without NAME: which there are
+  cover [FILE...]   line coverage of unit, golden and simulator tests; the lines of FILE that nothing ran
+  image [TAR]       an OCI image as a tar file (build/image/portcullis.tar), its SBOM beside
+  clean             remove build/ (what deps fetched stays in its cache)
 TEXT
 }
 
@@ -81,6 +82,16 @@ build_asan() {
 	link_programs build/asan build/asan/bin
 }
 
+# Unoptimized, so that a line is a line.
+build_cover() {
+	deps
+	mkdir -p build
+	meson_build build/cover all -Dbuildtype=debug -Doptimization=0 -Db_coverage=true
+	link_programs build/cover build/cover/bin
+}
+
+fuzz_names() { for target in tests/fuzz/fuzz_*.c; do basename "${target#tests/fuzz/fuzz_}" .c; done; }
+
 fuzz_targets() { for target in tests/fuzz/fuzz_*.c; do printf 'tests/fuzz/%s ' "$(basename "$target" .c)"; done; }
 
 build_fuzz() {
@@ -89,13 +100,46 @@ build_fuzz() {
 	CC=clang meson_build build/fuzz "$(fuzz_targets)" -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
 }
 
+fuzz() {
+	local names name=${1:-} seconds=${2:-30}
+	names=$(fuzz_names | paste -sd ' ')
+	[[ $name ]] || { say "fuzz targets: $names" && exit 2; }
+	[[ " $names " == *" $name "* ]] || die "no fuzz target is called '$name'; there are: $names"
+	[[ $seconds =~ ^[1-9][0-9]*$ ]] || die "fuzz: '$seconds' is no number of seconds"
+	build_fuzz
+	exec tests/fuzz/run.sh "$name" "$seconds"
+}
+
+# Only what is not settled yet is written, so that nothing is built again for nothing.
+format() {
+	deps
+	local file changed=0
+	while read -r file; do
+		[[ -f $file ]] || continue
+		clang-format --dry-run -Werror "$file" 2>/dev/null && continue
+		clang-format -i "$file"
+		changed=$((changed + 1))
+	done < <(git ls-files '*.c' '*.h')
+	say "$changed files formatted"
+}
+
+lint() {
+	deps
+	local check=${1:-}
+	[[ $check ]] || exec tests/lint/run.sh
+	[[ -e tests/lint/$check.sh && $check != run ]] ||
+		die "no check is called '$check'; there are: $(basename -s .sh -a tests/lint/*.sh | grep -vx run | paste -sd ' ')"
+	exec bash "tests/lint/$check.sh"
+}
+
 verb=${1:-help}
 shift || true
 case $verb in
 deps) deps ;;
-build) build && say "build/bin: $(ls build/bin | tr '\n' ' ')" ;;
+build) build && say "build/bin: ${programs[*]##*/}" ;;
 build-asan) build_asan ;; # for tests/run.sh
 build-fuzz) build_fuzz ;;
+build-cover) build_cover ;;
 demo) build && exec tests/netns/demo.sh "$@" ;;
 sandbox)
 	[[ ${1:-} == up ]] && build
@@ -103,9 +147,9 @@ sandbox)
 	;;
 test) deps && exec tests/run.sh "$@" ;;
 bench) build && exec bench/run.sh "$@" ;;
-lint) deps && exec tests/lint/run.sh "$@" ;;
-format) deps && git ls-files '*.c' '*.h' | xargs clang-format -i ;;
-fuzz) build_fuzz && exec tests/fuzz/run.sh "$@" ;;
+lint) lint "$@" ;;
+format) format ;;
+fuzz) fuzz "$@" ;;
 cover) deps && exec tests/cover.sh "$@" ;;
 image) build && exec .ci/image.sh "$@" ;;
 prefix) .ci/deps.sh prefix ;;
