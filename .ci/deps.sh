@@ -51,10 +51,13 @@ prefix() {
 package_names() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/packages.txt" | awk '{print $1}'; }
 
 install_packages() {
-	local name missing=()
-	while read -r name; do
-		[[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || missing+=("$name")
-	done < <(package_names)
+	local name names missing=() there
+	mapfile -t names < <(package_names)
+	# One question for all of them; what it does not know it leaves out.
+	there=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${names[@]}" 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')"
+	for name in "${names[@]}"; do
+		[[ $there == *" $name "* ]] || missing+=("$name")
+	done
 	((${#missing[@]})) || return 0
 	[[ $(id -u) == 0 ]] || die "these packages are missing and only root can install them: ${missing[*]}"
 	say "installing ${#missing[@]} packages: ${missing[*]}"
