@@ -11,7 +11,8 @@ usage() {
 usage: ./build.sh VERB
 
   demo              the main job on two nodes, shown with real requests; cleans up after itself
-  test [WHAT...]    everything that proves it: lint unit sim golden fuzz netns, or names of tests
+  test [WHAT...]    everything that proves it: lint unit sim golden fuzz image netns,
+                    or names of tests
   sandbox up|info [--json]|exec POD COMMAND...|down
                     the demo's two-node world left standing, to play with
   build             build/bin/node-proxy, build/bin/policy-sync, build/bin/portcullis-rules

@@ -33,7 +33,7 @@ kind_wanted() { # KIND: asked for, or nothing is asked for, or a name is looked 
 	((${#wanted[@]})) || return 0
 	for w in "${wanted[@]}"; do
 		case $w in
-		lint | unit | golden | fuzz | netns) [[ $w == "$1" ]] && return 0 ;;
+		lint | unit | golden | fuzz | image | netns) [[ $w == "$1" ]] && return 0 ;;
 		*) return 0 ;;
 		esac
 	done
@@ -93,6 +93,10 @@ run_fuzz() {
 	done
 }
 
+run_image() {
+	run_one image layout 300 bash tests/image/run.sh
+}
+
 run_netns() {
 	local scenario bin
 	if [[ $(id -u) != 0 ]]; then
@@ -111,7 +115,7 @@ run_netns() {
 echo "building (release and sanitized)"
 ./build.sh build 2>"$logs/build.log" || { cat "$logs/build.log"; exit 1; }
 ./build.sh build-asan 2>"$logs/build-asan.log" || { cat "$logs/build-asan.log"; exit 1; }
-for kind in lint unit golden fuzz netns; do
+for kind in lint unit golden fuzz image netns; do
 	if kind_wanted "$kind"; then "run_$kind"; fi
 done
 if ((skipped)); then
