@@ -40,6 +40,8 @@ deps() {
 
 programs=(node-proxy/node-proxy policy-sync/policy-sync iptables/portcullis-rules)
 
+test_files() { find tests -name '*.c' | sort; }
+
 # meson_build DIR TARGETS SETUP-OPTIONS...: configure once, then let ninja see what changed.
 meson_build() {
 	local dir=$1 targets
@@ -55,7 +57,11 @@ meson_build() {
 			die "meson could not configure $dir (whole log: $dir.log)"
 		}
 		printf '%s' "$key" >"$dir/.key"
+	elif [[ $(test_files) != "$(cat "$dir/.tests" 2>/dev/null)" ]]; then
+		# A test that is new, or gone, is seen when meson looks again.
+		meson setup --reconfigure "$dir" >"$dir.log" 2>&1 || die "meson could not configure $dir (whole log: $dir.log)"
 	fi
+	test_files >"$dir/.tests"
 	ninja -C "$dir" --quiet "${targets[@]}" >"$dir.log" 2>&1 || {
 		tail -n 40 "$dir.log" >&2
 		die "the build in $dir failed (whole log: $dir.log)"
