@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#define ARENA_ALIGN 16
+#define ARENA_ALIGN	  16
 #define ARENA_BLOCK_BYTES 4096
 
 struct arena_block {
@@ -20,7 +20,8 @@ void arena_init(struct arena *a, size_t bytes_max)
 
 void arena_init_fixed(struct arena *a, void *block, size_t bytes)
 {
-	uint8_t *start = (uint8_t *)(((uintptr_t)block + ARENA_ALIGN - 1) & ~(uintptr_t)(ARENA_ALIGN - 1));
+	size_t skip = -(uintptr_t)block & (ARENA_ALIGN - 1);
+	uint8_t *start = (uint8_t *)block + (skip < bytes ? skip : bytes);
 
 	*a = (struct arena){
 		.fixed = start,
@@ -82,7 +83,8 @@ void *arena_alloc(struct arena *a, size_t count, size_t size)
 {
 	size_t bytes;
 
-	if (__builtin_mul_overflow(count, size, &bytes) || bytes > a->bytes_max)
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > a->bytes_max ||
+	    bytes > SIZE_MAX - ARENA_ALIGN)
 		return NULL;
 	// An empty table has an address too: NULL always means that there was no room.
 	bytes = bytes ? (bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;

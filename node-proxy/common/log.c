@@ -10,8 +10,9 @@
 #include "common/clock.h"
 #include "common/hash.h"
 
-#define LOG_LINE_MAX 8192
-#define LOG_EVENTS_MAX 256
+#define LOG_LINE_MAX	     8192
+#define LOG_END_MAX	     64 // what is put behind the fields
+#define LOG_EVENTS_MAX	     256
 #define LOG_EVENTS_PER_S_MAX 20
 
 struct log_rate {
@@ -89,33 +90,45 @@ static void log_put_member(struct buf *b, const char *key, struct slice value)
 	buf_put_json_string(b, value);
 }
 
+static void log_put_field(struct buf *b, const struct log_field *f)
+{
+	if (f->kind == LOG_NUM)
+		buf_printf(b, ",\"%s\":%lld", f->key, (long long)f->num);
+	else
+		log_put_member(b, f->key,
+			       f->kind == LOG_SLICE ? f->slice : slice_str(f->str ? f->str : ""));
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n)
 {
 	char line[LOG_LINE_MAX];
 	uint32_t left_out;
+	bool cut = false;
 	struct buf b;
 
 	if (level > log_threshold || !log_admit(event, &left_out))
 		return;
-	buf_init_fixed(&b, line, sizeof(line) - 2);
+	buf_init_fixed(&b, line, sizeof(line) - LOG_END_MAX);
 	log_put_time(&b);
 	log_put_member(&b, "level", slice_str(log_names[level]));
 	log_put_member(&b, "program", slice_str(log_program));
 	log_put_member(&b, "event", slice_str(event));
+	// A field that has no room is left out, never the event: a peer must not be able to make it vanish.
 	for (size_t i = 0; i < n && i < LOG_FIELDS_MAX; i++) {
-		const struct log_field *f = &fields[i];
+		size_t len = b.len;
 
-		if (f->kind == LOG_NUM)
-			buf_printf(&b, ",\"%s\":%lld", f->key, (long long)f->num);
-		else
-			log_put_member(&b, f->key,
-				       f->kind == LOG_SLICE ? f->slice
-							    : slice_str(f->str ? f->str : ""));
+		log_put_field(&b, &fields[i]);
+		if (b.err == ERR_OK)
+			continue;
+		b.len = len;
+		b.err = ERR_OK;
+		cut = true;
 	}
+	b.cap = sizeof(line) - 2;
+	if (cut)
+		buf_put_str(&b, ",\"cut\":true");
 	if (left_out > 0)
 		buf_printf(&b, ",\"left_out\":%u", left_out);
-	if (b.err != ERR_OK)
-		return;
 	memcpy(line + b.len, "}\n", 2);
 	// One write a line, so that threads and processes never mix theirs.
 	if (write(STDERR_FILENO, line, b.len + 2) < 0)

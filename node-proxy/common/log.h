@@ -2,7 +2,8 @@
 // Structured process log: one JSON line an event on stderr (event, level, time, then key=value
 // pairs). For control threads and start-up; workers put records into their ring (path/worker)
 // and never write themselves. Rate-limited per event name: 20 a second, then one line that
-// counts what was left out. Nothing secret is ever passed here.
+// counts what was left out. A field that does not fit into the line is left out ("cut":true).
+// Nothing secret is ever passed here.
 #pragma once
 
 #include "common/err.h"

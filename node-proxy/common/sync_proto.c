@@ -156,6 +156,16 @@ static void take_digest(struct cursor *c, uint8_t out[32])
 		c->err = ERR_MALFORMED;
 }
 
+// A number that would lose its upper half is no small one.
+static uint32_t take_u32(struct cursor *c)
+{
+	uint64_t v = msgpack_read_uint(c);
+
+	if (v > UINT32_MAX && c->err == ERR_OK)
+		c->err = ERR_MALFORMED;
+	return (uint32_t)v;
+}
+
 static void take_section_name(struct cursor *c, struct section_name *out)
 {
 	struct slice s = msgpack_read_bytes(c);
@@ -184,7 +194,7 @@ static void take_refs(struct cursor *c, struct arena *a, struct sync_message *ou
 			c->err = c->err == ERR_OK ? ERR_MALFORMED : c->err;
 		take_section_name(c, &r->name);
 		take_digest(c, r->sha256);
-		r->bytes = (uint32_t)msgpack_read_uint(c);
+		r->bytes = take_u32(c);
 	}
 	out->ref_count = count;
 }
@@ -194,13 +204,13 @@ static void take_member(struct cursor *c, struct arena *a, uint64_t member,
 {
 	switch (member) {
 	case MEMBER_VERSION:
-		out->version = (uint32_t)msgpack_read_uint(c);
+		out->version = take_u32(c);
 		return;
 	case MEMBER_SCHEMA_MIN:
-		out->schema_min = (uint32_t)msgpack_read_uint(c);
+		out->schema_min = take_u32(c);
 		return;
 	case MEMBER_SCHEMA_MAX:
-		out->schema_max = (uint32_t)msgpack_read_uint(c);
+		out->schema_max = take_u32(c);
 		return;
 	case MEMBER_NODE:
 		out->node = msgpack_read_bytes(c);
