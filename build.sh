@@ -38,6 +38,7 @@ deps() {
 	deps_done=1
 }
 
+release=(-Dbuildtype=release -Db_lto=true -Ddebug=true)
 programs=(node-proxy/node-proxy policy-sync/policy-sync iptables/portcullis-rules)
 
 test_files() { find tests -name '*.c' | sort; }
@@ -78,7 +79,7 @@ link_programs() {
 build() {
 	deps
 	mkdir -p build
-	meson_build build/release "${programs[*]}" -Dbuildtype=release -Db_lto=true -Ddebug=true
+	meson_build build/release "${programs[*]}" "${release[@]}"
 	link_programs build/release build/bin
 }
 
@@ -98,6 +99,15 @@ build_cover() {
 }
 
 fuzz_names() { for target in tests/fuzz/fuzz_*.c; do basename "${target#tests/fuzz/fuzz_}" .c; done; }
+
+# The load generator of bench/, and the programs unless BIN names others.
+build_bench() {
+	local targets=bench/load/bench-load
+	deps
+	[[ ${BIN:-} ]] || targets="${programs[*]} $targets"
+	meson_build build/release "$targets" "${release[@]}"
+	[[ ${BIN:-} ]] || link_programs build/release build/bin
+}
 
 fuzz_targets() { for target in tests/fuzz/fuzz_*.c; do printf 'tests/fuzz/%s ' "$(basename "$target" .c)"; done; }
 
@@ -153,7 +163,7 @@ sandbox)
 	exec tests/netns/sandbox.sh "$@"
 	;;
 test) deps && exec tests/run.sh "$@" ;;
-bench) build && exec bench/run.sh "$@" ;;
+bench) build_bench && exec bench/run.sh "$@" ;;
 lint) lint "$@" ;;
 format) format ;;
 fuzz) fuzz "$@" ;;

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Medians over the rounds, ratios to direct, and tables of them."""
+import statistics
+import sys
+
+FIGURES = ("rps", "p50_us", "p99_us", "cpu_us_per_request", "rss_kb")
+
+
+def progress(row):
+    shown = [f"{name}={row[name]:g}" for name in FIGURES if row[name] is not None]
+    print(f"  round {row['round']} {row['peer']:16} {row['scenario']:16} {row['connections'] or 0:5} "
+          f"{' '.join(shown)}{' ERRORS=' + str(row['errors']) if row['errors'] else ''}", file=sys.stderr)
+
+
+def median(values):
+    values = [v for v in values if v is not None]
+    return round(statistics.median(values), 3) if values else None
+
+
+def medians_of_counters(rows):
+    names = {name for row in rows for name in row.get("counters", {})}
+    return {name: median([row.get("counters", {}).get(name) for row in rows]) for name in sorted(names)}
+
+
+def summary(rows):
+    """One entry for each peer, scenario and connection count: medians, ratios to direct of the same."""
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["peer"], row["scenario"], row["connections"]), []).append(row)
+    found = []
+    for (peer, scenario, connections), members in groups.items():
+        entry = {"peer": peer, "scenario": scenario, "connections": connections}
+        entry.update({name: median([row[name] for row in members]) for name in FIGURES})
+        entry["errors"] = sum(row["errors"] or 0 for row in members)
+        entry["rounds"] = len(members)
+        direct = groups.get(("direct", scenario, connections), [])
+        for name in ("rps", "p50_us", "p99_us"):
+            base = median([row[name] for row in direct])
+            entry[f"{name}_ratio"] = round(entry[name] / base, 3) if base and entry[name] else None
+        counts = medians_of_counters(members)
+        if counts:
+            entry["counters"] = counts
+        found.append(entry)
+    return found
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+def text(value, form="{:.4g}"):
+    return "–" if value is None else form.format(value)
+
+
+def cell(entry, scenario):
+    """What a scenario is read by."""
+    if entry is None:
+        return "–"
+    if scenario == "idle":
+        return text(entry["rss_kb"] and entry["rss_kb"] / 1024, "{:.1f} MB")
+    ratio, cpu = entry["rps_ratio"], entry["cpu_us_per_request"]
+    if scenario == "paced":
+        parts = [f"{text(entry['p50_us'], '{:.0f}')} / {text(entry['p99_us'], '{:.0f}')} µs"]
+        if entry["peer"] != "direct":
+            parts[0] += f" ({text(entry['p50_us_ratio'], '{:.2f}')} / {text(entry['p99_us_ratio'], '{:.2f}')})"
+    elif entry["peer"] == "direct":
+        parts = [text(entry["rps"], "{:,.0f}/s")]
+    else:
+        parts = [text(ratio, "{:.3f}")]
+    if cpu and entry["peer"] != "direct":
+        parts.append(text(cpu, "{:.1f} µs"))
+    if entry["errors"]:
+        parts.append(f"{entry['errors']} errors")
+    return " · ".join(parts)
+
+
+def columns(entries):
+    order = ("keepalive", "paced", "new-connections", "bulk", "idle")
+    found = {(e["scenario"], e["connections"]) for e in entries if e["scenario"] in order}
+    return sorted(found, key=lambda k: (order.index(k[0]), k[1]))
+
+
+def heading(scenario, connections):
+    return {"keepalive": f"c{connections}", "paced": "2,000 rps p50 / p99", "new-connections": "new conn.",
+            "bulk": "1 MiB", "idle": "idle" if not connections else f"{connections:,} idle"}[scenario]
+
+
+def lines(entries):
+    """The table in Markdown: ratio to direct · proxy CPU a request (both proxies)."""
+    head = columns(entries)
+    peers = list(dict.fromkeys(e["peer"] for e in entries))
+    yield "| peer | " + " | ".join(heading(*k) for k in head) + " |"
+    yield "|" + "---|" * (len(head) + 1)
+    for peer in peers:
+        of = {(e["scenario"], e["connections"]): e for e in entries if e["peer"] == peer}
+        yield f"| {peer} | " + " | ".join(cell(of.get(k), k[0]) for k in head) + " |"
+
+
+def counter_lines(entries):
+    entries = [e for e in entries if e.get("counters")]
+    names = list(dict.fromkeys(name for e in entries for name in e["counters"]))
+    if not names:
+        return
+    yield "| a request, both nodes | " + " | ".join(names) + " |"
+    yield "|" + "---|" * (len(names) + 1)
+    for e in entries:
+        yield (f"| {e['peer']} {e['scenario']} {e['connections']} | "
+               + " | ".join(text(e["counters"].get(name), "{:.2f}") for name in names) + " |")
+
+
+def table(result):
+    m = result["machine"]
+    print(f"\n{m['cpu']}, {m['cores']} cores, kernel {m['kernel']}, {m['mode']}, {m['rounds']} rounds, {m['date']}")
+    print(", ".join(f"{k} {v}" for k, v in m["programs"].items()))
+    print("requests/s against direct · CPU of both proxies a request\n")
+    print("\n".join(lines(result["summary"])))
+    print()
+    print("\n".join(counter_lines(result["summary"])))
