@@ -60,8 +60,19 @@ static const struct metric metrics[] = {
 	C("sent_bytes", "Bytes sent on all sockets.", counters.bytes_sent),
 	C("sends", "Send operations.", counters.sends),
 	C("receives", "Receive completions.", ring.recvs),
-	C("turns", "Turns of the workers.", counters.turns),
+	C("sends_without_completion", "Sends that said nothing when they went well.",
+	  ring.lazy_sends),
+	C("sends_cut_short", "Sends that took less than all bytes.", ring.short_sends),
+	C("turns", "Turns of the workers; each is one system call.", counters.turns),
+	C("submissions", "Requests put to the kernel.", ring.submissions),
+	C("submission_queue_full", "Further system calls in a turn, because the queue was full.",
+	  ring.queue_full),
+	C("waits_timed", "Turns that had to bring a time-out of their own.", ring.waits_timed),
 	C("completions", "Kernel completions handled.", ring.completions),
+	C("completion_queue_overflows", "Turns in which completions waited in the kernel.",
+	  ring.overflows),
+	C("completions_lost", "Turns in which the kernel had no memory for completions.",
+	  ring.lost),
 	C("receive_buffers_missing", "Receives that found no buffer.", ring.enobufs),
 	C("held_sources", "Connections held because their source was not known yet.",
 	  counters.held_sources),
@@ -125,6 +136,26 @@ static void put_responses(struct buf *out, const struct metrics_sample *workers,
 							   c * sizeof(uint64_t)));
 }
 
+static void put_turn_histogram(struct buf *out, const struct metrics_sample *workers, uint32_t count)
+{
+	static const char name[] = "portcullis_turn_seconds";
+	const size_t buckets = offsetof(struct metrics_sample, counters.turn_buckets);
+	uint64_t sum_ns =
+		sum(workers, count, offsetof(struct metrics_sample, counters.turn_ns_sum));
+	uint64_t below = 0;
+
+	put_head(out, name, "histogram", "Turns of the workers, from the end of the wait.");
+	for (uint32_t b = 0; b < WORKER_TURN_BUCKETS; b++) {
+		below += sum(workers, count, buckets + b * sizeof(uint64_t));
+		if (b < WORKER_TURN_BUCKETS - 1)
+			buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name,
+				   worker_turn_bounds_us[b] / 1e6, (unsigned long long)below);
+	}
+	buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)below);
+	buf_printf(out, "%s_sum %.6f\n%s_count %llu\n", name, (double)sum_ns / 1e9, name,
+		   (unsigned long long)below);
+}
+
 static void put_turn(struct buf *out, const struct metrics_sample *workers, uint32_t count)
 {
 	uint64_t max = 0;
@@ -183,6 +214,7 @@ void metrics_write(struct buf *out, const struct metrics_sample *workers, uint32
 	put_ended(out, workers, count);
 	put_responses(out, workers, count);
 	put_turn(out, workers, count);
+	put_turn_histogram(out, workers, count);
 	put_loader(out, loader);
 	put_one(out, "portcullis_rules_verified", "gauge", "Capture rules are in place.",
 		rules_verified);

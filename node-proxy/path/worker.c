@@ -391,6 +391,24 @@ static bool worker_has_work(const struct worker *w)
 	return w->run_head || w->dirty_conns || w->dirty_muxes || w->starved_conns || w->recheck;
 }
 
+const uint32_t worker_turn_bounds_us[] = {10,  25,  50,	 75,   100,  150,   250,
+					  500, 1000, 2500, 5000, 10000, 25000, 100000};
+
+static void worker_count_turn(struct worker *w, uint64_t spent_ns)
+{
+	struct worker_counters *c = &w->counters;
+	uint32_t bucket = 0;
+
+	while (bucket < WORKER_TURN_BUCKETS - 1 &&
+	       spent_ns > worker_turn_bounds_us[bucket] * UINT64_C(1000))
+		bucket++;
+	c->turn_buckets[bucket]++;
+	c->turns++;
+	c->turn_ns_sum += spent_ns;
+	if (spent_ns > c->turn_ns_max)
+		c->turn_ns_max = spent_ns;
+}
+
 bool worker_turn(struct worker *w, uint64_t wait_until_ns)
 {
 	uint64_t next = timer_next_ns(&w->timers);
@@ -412,11 +430,7 @@ bool worker_turn(struct worker *w, uint64_t wait_until_ns)
 	mux_flush_dirty(w);
 	conn_flush_dirty(w);
 	exchange_free_dead(w);
-	w->counters.turns++;
-	uint64_t spent = clock_monotonic_ns() - started;
-
-	if (spent > w->counters.turn_ns_max)
-		w->counters.turn_ns_max = spent;
+	worker_count_turn(w, clock_monotonic_ns() - started);
 	return !worker_is_done(w);
 }
 

@@ -43,13 +43,18 @@ struct snapshot_pin {
 	uint32_t refs;	   // exchanges; the current pin holds one of its own
 };
 
+// How long turns take, from the end of the wait: upper bounds of all buckets but the last.
+#define WORKER_TURN_BUCKETS 15
+extern const uint32_t worker_turn_bounds_us[WORKER_TURN_BUCKETS - 1];
+
 struct worker_counters {
 	uint64_t conns_open, exchanges_open, streams_open, tunnels_open;
 	uint64_t accepts, accept_errors, exchanges, requests;
 	uint64_t bytes_received, bytes_sent, sends, records_sealed, frames_sent, frames_received;
 	uint64_t pool_full, overloaded, held_sources, tunnels_dialled, tunnels_failed;
 	uint64_t handshakes, checks_failed, protocol_errors;
-	uint64_t turns, turn_ns_max;
+	uint64_t turns, turn_ns_max, turn_ns_sum;
+	uint64_t turn_buckets[WORKER_TURN_BUCKETS]; // by worker_turn_bounds_us; the last: longer
 	uint64_t ended[END_COUNT];
 	uint64_t responses[6]; // by status class
 	uint64_t relieved;     // exchanges reset because they held the most
