@@ -6,6 +6,7 @@
 #
 #   deps.sh            install and build
 #   deps.sh prefix     print the prefix (it may not exist yet)
+#   deps.sh peers      what bench/ needs besides; a line for each peer: NAME PATH, or NAME - REASON
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -48,11 +49,11 @@ prefix() {
 
 # ---- the machine's own packages ------------------------------------------------------------------
 
-package_names() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/packages.txt" | awk '{print $1}'; }
+package_names() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$1" | awk '{print $1}'; }
 
-install_packages() {
+install_packages() { # LIST
 	local name names missing=() there
-	mapfile -t names < <(package_names)
+	mapfile -t names < <(package_names "$1")
 	# One question for all of them; what it does not know it leaves out.
 	there=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${names[@]}" 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')"
 	for name in "${names[@]}"; do
@@ -232,7 +233,7 @@ build_all() {
 main() {
 	[[ -r /etc/debian_version ]] || die "this is no Debian: packages.txt and deps.lock say what is needed"
 	mkdir -p "$cache"
-	install_packages
+	install_packages "$here/packages.txt"
 	local to
 	to=$(prefix)
 	[[ -e $to/lib/pkgconfig/wolfssl.pc ]] && return 0
@@ -245,6 +246,13 @@ main() {
 
 case ${1:-} in
 prefix) prefix ;;
+peers)
+	# shellcheck source=.ci/peers.sh
+	source "$here/peers.sh"
+	mkdir -p "$cache"
+	install_packages "$here/packages-bench.txt"
+	peers
+	;;
 '') main ;;
-*) die "usage: deps.sh [prefix]" ;;
+*) die "usage: deps.sh [prefix | peers]" ;;
 esac

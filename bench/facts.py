@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import shutil
 import subprocess
 import time
 
@@ -24,8 +23,8 @@ def version(pattern, *command):
 
 
 def program(name):
-    """Path of a peer's program: PEER_<NAME> from the environment (run.sh), or the machine's own."""
-    return os.environ.get(f"PEER_{name.upper()}") or shutil.which(name)
+    """Path of a peer's program, as run.sh found it."""
+    return os.environ.get(f"PEER_{name.upper()}") or None
 
 
 def missing_peers():
@@ -56,9 +55,9 @@ def programs():
     return found
 
 
-def congestion_control():
+def congestion_control(world):
     """What the rig's namespaces were allowed to use (rig.sh)."""
-    return output("ip", "netns", "exec", f"{measure.P}-n1", "sysctl", "-n", "net.ipv4.tcp_congestion_control")
+    return output(*world.in_node("n1", ["sysctl", "-n", "net.ipv4.tcp_congestion_control"]))
 
 
 def machine(options, missing, started, congestion):

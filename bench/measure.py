@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is measured, and how: the loads, the proxies' CPU and memory, Portcullis' own counters.
-
-The rig's names come from the environment: P (prefix of the namespaces) and W (state directory).
+"""What is measured, and how: a world of the rig with one peer in it, the loads through it, the proxies'
+CPU and memory, Portcullis' own counters.
 """
 import json
 import os
@@ -9,38 +8,32 @@ import re
 import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-P = os.environ.get("P", "")
-W = os.environ.get("W", "")
 PORT = 8080
 NODES = ("n1", "n2")
 UNITS_US = {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}
-RIG_TIMEOUT_S = 90
+RIG_TIMEOUT_S = 120
 LOAD = os.path.join(HERE, "../build/release/bench/load/bench-load")
+
+# Portcullis' counters: name in the report ▶ name at /metrics.
+COUNTERS = {
+    "sends": "portcullis_sends_total",
+    "receives": "portcullis_receives_total",
+    "lazy_sends": "portcullis_sends_without_completion_total",
+    "records": "portcullis_tunnel_records_sealed_total",
+    "frames": "portcullis_tunnel_frames_sent_total",
+    "turns": "portcullis_turns_total",
+    "completions": "portcullis_completions_total",
+    "submissions": "portcullis_submissions_total",
+    "queue_full": "portcullis_submission_queue_full_total",
+    "waits_timed": "portcullis_waits_timed_total",
+    "no_buffer": "portcullis_receive_buffers_missing_total",
+    "requests": "portcullis_requests_total",
+}
 
 
 class Failed(Exception):
     """A measurement that gave no figure."""
 
-
-def rig(*words, env=None):
-    """One call of rig.sh; its complaint is the exception's text."""
-    done = subprocess.run([os.path.join(HERE, "rig.sh"), *words], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=RIG_TIMEOUT_S, check=False,
-                          env={**os.environ, **(env or {})})
-    if done.returncode:
-        raise Failed(f"rig.sh {' '.join(words)}: {done.stderr.strip()[-400:]}")
-
-
-def address(pod):
-    with open(f"{W}/pods", encoding="utf-8") as f:
-        return next(line.split()[4] for line in f if line.split()[0] == pod)
-
-
-def in_pod(pod, command):
-    return ["ip", "netns", "exec", f"{P}-p-{pod}", *command]
-
-
-# ---- the proxies' cost ---------------------------------------------------------------------------
 
 def read(path):
     try:
@@ -48,6 +41,15 @@ def read(path):
             return f.read()
     except OSError:
         return ""
+
+
+# ---- processes -----------------------------------------------------------------------------------
+
+def threads(pid):
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
 
 
 def process_tree(pid):
@@ -61,109 +63,18 @@ def process_tree(pid):
     return found
 
 
-def threads(pid):
+def run(command, timeout_s):
     try:
-        return os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return []
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired as e:
+        raise Failed(f"{' '.join(command[4:])}: not finished in {timeout_s} s") from e
+    if done.returncode:
+        raise Failed(f"{' '.join(command[4:])}: {(done.stderr or done.stdout).strip()[-300:]}")
+    return done.stdout
 
 
-def proxies():
-    """Process ids of both nodes' proxies; none for direct."""
-    found = []
-    for node in NODES:
-        pid = read(f"{W}/pid/proxy-{node}").strip()
-        if pid:
-            found += process_tree(int(pid))
-    return found
-
-
-def cpu_ns():
-    """Time on a CPU of every thread of both proxies."""
-    total = 0
-    for pid in proxies():
-        for thread in threads(pid):
-            total += int((read(f"/proc/{pid}/task/{thread}/schedstat").split() or ["0"])[0])
-    return total
-
-
-def rss_kb():
-    total = 0
-    for pid in proxies():
-        found = re.search(r"^Rss:\s+(\d+)", read(f"/proc/{pid}/smaps_rollup"), re.M)
-        total += int(found[1]) if found else 0
-    return total
-
-
-# ---- Portcullis' counters ------------------------------------------------------------------------
-
-# Name in the report ▶ name at /metrics.
-COUNTERS = {
-    "sends": "portcullis_sends_total",
-    "receives": "portcullis_receives_total",
-    "records": "portcullis_tunnel_records_sealed_total",
-    "frames": "portcullis_tunnel_frames_sent_total",
-    "turns": "portcullis_turns_total",
-    "completions": "portcullis_completions_total",
-    "submissions": "portcullis_submissions_total",
-    "enters": "portcullis_ring_enters_total",
-    "no_buffer": "portcullis_receive_buffers_missing_total",
-    "allocations": "portcullis_allocations_total",
-    "requests": "portcullis_requests_total",
-}
-
-
-def metrics(node):
-    """All samples of a node's /metrics without labels."""
-    done = subprocess.run(["ip", "netns", "exec", f"{P}-{node}", "curl", "-s", "-m", "2",
-                           "http://127.0.0.1:15020/metrics"], capture_output=True, text=True, check=False)
-    found = {}
-    for line in done.stdout.splitlines():
-        words = line.split()
-        if len(words) == 2 and not line.startswith("#"):
-            found[words[0]] = float(words[1])
-    return found
-
-
-def counters():
-    """Sums over both nodes, of those that this build has."""
-    total = {}
-    for node in NODES:
-        have = metrics(node)
-        for short, name in COUNTERS.items():
-            if name in have:
-                total[short] = total.get(short, 0) + have[name]
-    return total
-
-
-class Cost:
-    """CPU (and counters, if asked for) between entering and leaving."""
-
-    def __init__(self, counted):
-        self.counted = counted
-        self.before, self.cpu_us, self.counts = {}, 0.0, {}
-
-    def __enter__(self):
-        if self.counted:
-            self.before = counters()
-        self.start = cpu_ns()
-        return self
-
-    def __exit__(self, *_):
-        self.cpu_us = (cpu_ns() - self.start) / 1e3
-        if self.counted:
-            after = counters()
-            self.counts = {k: after[k] - self.before.get(k, 0) for k in after}
-
-    def per_request(self, requests):
-        """(CPU µs, counters) a request; None where nothing was counted."""
-        if not requests:
-            return None, None
-        counts = {k: round(v / requests, 4) for k, v in self.counts.items()}
-        return round(self.cpu_us / requests, 3), counts or None
-
-
-# ---- loads ---------------------------------------------------------------------------------------
+# ---- wrk's words ---------------------------------------------------------------------------------
 
 def parse_us(text):
     number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
@@ -186,72 +97,149 @@ def parse_wrk(text):
             "p99_us": parse_us(p99[1]), "errors": errors}
 
 
-def wrk_command(pod, connections, seconds, path="/api/item", headers=(), target="server", wrk_threads=1):
-    command = ["wrk", f"-t{min(wrk_threads, connections)}", f"-c{connections}", f"-d{seconds}s", "--latency",
-               "--timeout", "10s"]
-    for header in headers:
-        command += ["-H", header]
-    return in_pod(pod, command + [f"http://{address(target)}:{PORT}{path}"])
+# ---- the world -----------------------------------------------------------------------------------
 
+class World:
+    """A world of its own with one peer in it; see rig.sh."""
 
-def run(command, timeout_s):
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired as e:
-        raise Failed(f"{' '.join(command[4:])}: not finished in {timeout_s} s") from e
-    if done.returncode:
-        raise Failed(f"{' '.join(command[4:])}: {(done.stderr or done.stdout).strip()[-300:]}")
-    return done.stdout
+    def __init__(self, peer, name, environment=None):
+        self.peer, self.counted = peer, peer.startswith("portcullis")
+        self.prefix = os.environ["BENCH_PREFIX"] + name
+        self.dir = os.path.join(os.environ["BENCH_DIR"], name)
+        self.environment = {**os.environ, "P": self.prefix, "W": self.dir, **(environment or {})}
+        self.headers = []
 
+    def rig(self, *words):
+        return subprocess.Popen([os.path.join(HERE, "rig.sh"), *words], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                env=self.environment)
 
-def wrk(connections, seconds, pod="client", counted=False, **options):
-    """One run of wrk: its figures, with cpu_us_per_request and counters."""
-    with Cost(counted) as cost:
-        text = run(wrk_command(pod, connections, seconds, **options), seconds + 30)
-    found = parse_wrk(text)
-    found["cpu_us_per_request"], found["counters"] = cost.per_request(found["requests"])
-    return found
+    def bring_up(self):
+        """Starts to; join with wait_up, so that several worlds come up together."""
+        self.coming = self.rig("up", self.peer)
 
+    def wait_up(self):
+        try:
+            _, complaint = self.coming.communicate(timeout=RIG_TIMEOUT_S)
+        except subprocess.TimeoutExpired as e:
+            self.coming.kill()
+            raise Failed(f"{self.peer}: not up in {RIG_TIMEOUT_S} s") from e
+        if self.coming.returncode:
+            raise Failed(f"{self.peer}: {complaint.strip()[-400:]}")
+        token = read(f"{self.dir}/token").strip()
+        self.headers = [f"Authorization: Bearer {token}"] if token else []
 
-def paced_command(pod, connections, rate, seconds, warmup_s=0.5, headers=(), target="server"):
-    command = [LOAD, "paced", "-c", str(connections), "-r", str(rate), "-t", str(seconds), "-w", str(warmup_s)]
-    for header in headers:
-        command += ["-H", header]
-    return in_pod(pod, command + [address(target), str(PORT), "/api/item"])
+    def up(self):
+        self.bring_up()
+        self.wait_up()
 
+    def address(self, pod):
+        for line in read(f"{self.dir}/pods").splitlines():
+            if line.split()[0] == pod:
+                return line.split()[4]
+        raise Failed(f"no pod {pod}")
 
-def paced(connections, rate, seconds, pod="client", counted=False, **options):
-    """A constant rate; latencies from the moment at which each request was due."""
-    with Cost(counted) as cost:
-        found = json.loads(run(paced_command(pod, connections, rate, seconds, **options), seconds + 30))
-    found["cpu_us_per_request"], found["counters"] = cost.per_request(found["requests"])
-    return found
+    def in_pod(self, pod, command):
+        return ["ip", "netns", "exec", f"{self.prefix}-p-{pod}", *command]
 
+    def in_node(self, node, command):
+        return ["ip", "netns", "exec", f"{self.prefix}-{node}", *command]
 
-class Held:
-    """Open connections that have had one answer each and stay until the block is left."""
+    # ---- the proxies' cost
 
-    def __init__(self, connections, headers=(), pod="client"):
-        command = [LOAD, "hold", "-c", str(connections)]
-        for header in headers:
-            command += ["-H", header]
-        command += [address("server"), str(PORT), "/api/item"]
-        self.command = in_pod(pod, ["prlimit", "--nofile=20000:20000", *command])
-        self.open, self.errors = 0, 0
+    def proxies(self):
+        """Process ids of both nodes' proxies; none for direct."""
+        found = []
+        for node in NODES:
+            pid = read(f"{self.dir}/pid/proxy-{node}").strip()
+            if pid:
+                found += process_tree(int(pid))
+        return found
 
-    def __enter__(self):
-        # pylint: disable=consider-using-with
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        if not line:
-            self.process.wait()
-            raise Failed("hold: no connections")
-        found = json.loads(line)
-        self.open, self.errors = found["open"], found["errors"]
-        return self
+    def cpu_ns(self):
+        """Time on a CPU of every thread of both proxies."""
+        total = 0
+        for pid in self.proxies():
+            for thread in threads(pid):
+                total += int((read(f"/proc/{pid}/task/{thread}/schedstat").split() or ["0"])[0])
+        return total
 
-    def __exit__(self, *_):
-        """What was cut meanwhile is an error too."""
-        line, _ = self.process.communicate(timeout=30)
-        self.errors += json.loads(line)["cut"]
+    def rss_kb(self):
+        total = 0
+        for pid in self.proxies():
+            found = re.search(r"^Rss:\s+(\d+)", read(f"/proc/{pid}/smaps_rollup"), re.M)
+            total += int(found[1]) if found else 0
+        return total
+
+    def metrics(self, node):
+        """All samples of a node's /metrics that have no label."""
+        found = {}
+        text = run(self.in_node(node, ["curl", "-s", "-m", "2", "http://127.0.0.1:15020/metrics"]), 5)
+        for line in text.splitlines():
+            words = line.split()
+            if len(words) == 2 and not line.startswith("#"):
+                found[words[0]] = float(words[1])
+        return found
+
+    def counters(self):
+        """Sums over both nodes, of those that this build has."""
+        total = {}
+        for node in NODES if self.counted else ():
+            have = self.metrics(node)
+            for short, name in COUNTERS.items():
+                if name in have:
+                    total[short] = total.get(short, 0) + have[name]
+        return total
+
+    # ---- loads
+
+    def header_words(self, headers=()):
+        return [word for header in (*self.headers, *headers) for word in ("-H", header)]
+
+    def wrk_command(self, connections, seconds, *, path="/api/item", headers=(), pod="client",
+                    target="server", wrk_threads=1):
+        return self.in_pod(pod, [
+            "wrk", f"-t{min(wrk_threads, connections)}", f"-c{connections}", f"-d{seconds}s", "--latency",
+            "--timeout", "10s", *self.header_words(headers), f"http://{self.address(target)}:{PORT}{path}"])
+
+    def wrk(self, connections, seconds, **options):
+        """One run of wrk: its figures, with cpu_us_per_request and counters."""
+        command = self.wrk_command(connections, seconds, **options)
+        return self.costed(lambda: parse_wrk(run(command, seconds + 30)))
+
+    def paced_command(self, connections, rate, seconds, *, warmup_s=0.5, headers=(), pod="client",
+                      target="server"):
+        words = ["-c", str(connections), "-r", str(rate), "-t", str(seconds), "-w", str(warmup_s)]
+        words += self.header_words(headers)
+        return self.in_pod(pod, [LOAD, "paced", *words, self.address(target), str(PORT), "/api/item"])
+
+    def paced(self, connections, rate, seconds, **options):
+        """A constant rate; latencies count from the moment at which each request was due."""
+        command = self.paced_command(connections, rate, seconds, **options)
+        return self.costed(lambda: json.loads(run(command, seconds + 30)))
+
+    def costed(self, load):
+        """What the load found, and what the proxies spent on it."""
+        counts = self.counters()
+        cpu = self.cpu_ns()
+        found = load()
+        cpu = self.cpu_ns() - cpu
+        requests = found["requests"] or 1
+        found["cpu_us_per_request"] = round(cpu / 1e3 / requests, 3)
+        after = self.counters()
+        found["counters"] = {k: round((v - counts.get(k, 0)) / requests, 4) for k, v in after.items()}
+        return found
+
+    def held(self, connections):
+        """rss_kb while that many connections, which have had an answer each, are open and idle."""
+        command = self.in_pod("client", ["prlimit", "--nofile=20000:20000", LOAD, "hold", "-c",
+                                         str(connections), *self.header_words(),
+                                         self.address("server"), str(PORT), "/api/item"])
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            line = process.stdout.readline()
+            if not line:
+                raise Failed("hold: no connections")
+            errors = json.loads(line)["errors"]
+            resident = self.rss_kb()
+            line, _ = process.communicate(timeout=30)
+        return {"rss_kb": resident, "errors": errors + json.loads(line)["cut"]}

@@ -22,26 +22,61 @@ def medians_of_counters(rows):
     return {name: median([row.get("counters", {}).get(name) for row in rows]) for name in sorted(names)}
 
 
-def summary(rows):
-    """One entry for each peer, scenario and connection count: medians, ratios to direct of the same."""
+def by_round(rows, name):
+    return {row["round"]: row[name] for row in rows if row[name]}
+
+
+def ratio(rows, base_rows, name):
+    """Median over the rounds of rows' figure by base_rows' of the same round."""
+    values, base = by_round(rows, name), by_round(base_rows, name)
+    return median([values[r] / base[r] for r in values if r in base])
+
+
+def grouped(rows):
     groups = {}
     for row in rows:
         groups.setdefault((row["peer"], row["scenario"], row["connections"]), []).append(row)
+    return groups
+
+
+def summary(rows, peers):
+    """One entry for each peer, scenario and connection count: medians, and ratios to direct."""
+    groups = grouped(rows)
     found = []
-    for (peer, scenario, connections), members in groups.items():
+    for (peer, scenario, connections), members in sorted(
+            groups.items(), key=lambda item: peers.index(item[0][0]) if item[0][0] in peers else len(peers)):
         entry = {"peer": peer, "scenario": scenario, "connections": connections}
         entry.update({name: median([row[name] for row in members]) for name in FIGURES})
         entry["errors"] = sum(row["errors"] or 0 for row in members)
         entry["rounds"] = len(members)
         direct = groups.get(("direct", scenario, connections), [])
         for name in ("rps", "p50_us", "p99_us"):
-            base = median([row[name] for row in direct])
-            entry[f"{name}_ratio"] = round(entry[name] / base, 3) if base and entry[name] else None
+            entry[f"{name}_ratio"] = ratio(members, direct, name)
         counts = medians_of_counters(members)
         if counts:
             entry["counters"] = counts
         found.append(entry)
     return found
+
+
+def compare(rows, one, other):
+    """Two builds side by side: the other's figure by the one's of the same round, with quartiles."""
+    groups = grouped(rows)
+    print(f"\n{other} by {one}, median [quartiles] over the rounds\n")
+    print("| load | CPU a request | requests/s | p99 |\n|---|---|---|---|")
+    for (peer, scenario, connections), members in groups.items():
+        if peer != one or scenario == "idle":
+            continue
+        cells = []
+        for name in ("cpu_us_per_request", "rps", "p99_us"):
+            a, b = by_round(members, name), by_round(groups.get((other, scenario, connections), []), name)
+            ratios = sorted(b[r] / a[r] for r in a if r in b)
+            if not ratios:
+                cells.append("–")
+                continue
+            quarter = len(ratios) // 4
+            cells.append(f"{statistics.median(ratios):.3f} [{ratios[quarter]:.3f} … {ratios[-1 - quarter]:.3f}]")
+        print(f"| {scenario} {connections} | " + " | ".join(cells) + " |")
 
 
 # ---- tables --------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@
 #                      request came through it
 #   rig.sh down
 #
-# State is in $W, so that each call is a process of its own. BIN, WORKERS, TOKEN_KEY and POLICIES are
-# taken from the environment (peers/portcullis.sh).
+# State is in $W, so that each call is a process of its own. BIN, WORKERS and POLICIES are taken from the
+# environment (peers/portcullis.sh), and the peers' programs (PEER_HAPROXY, ...: run.sh).
 set -euo pipefail
 bench_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/netns/lib/world.sh
@@ -74,15 +74,28 @@ make_certs() {
 	) 2>/dev/null || die "openssl could not make the peers' certificates"
 }
 
+# A token in $W/token, and its key in the forms that the peers read.
+make_token() {
+	# shellcheck source=tests/netns/lib/jwt.sh
+	source "$world_here/jwt.sh"
+	jwt_key "$certs/jwt.key"
+	openssl ec -in "$certs/jwt.key" -pubout -out "$certs/jwt.pub" 2>/dev/null
+	jwks "$certs/jwt.key" bench >"$certs/jwks.json"
+	jwt "$certs/jwt.key" bench "{\"iss\":\"https://issuer.example\",\"aud\":\"shop\",\"sub\":\"ann\",\"exp\":$(($(date +%s) + 86400))}" >"$W/token"
+}
+
 # ---- capture for the peers -----------------------------------------------------------------------
 
 # Without a transparent listener nft's tproxy falls through; the drop makes that an error one sees.
 capture_tproxy() {
 	in_ns n1 nft -f - <<NFT
-table ip bench { chain pre { type filter hook prerouting priority mangle; policy accept;
+table ip bench {
+chain pre {
+	type filter hook prerouting priority mangle; policy accept;
 	iifname "v-*" ip daddr 10.245.2.0/24 tcp dport $server_port tproxy to :$capture_port meta mark set 1 accept
 	iifname "v-*" ip daddr 10.245.2.0/24 tcp dport $server_port drop
-} }
+}
+}
 NFT
 	ip -n "$P-n1" rule add fwmark 1 lookup 100 pref 100
 	ip -n "$P-n1" route replace local 0.0.0.0/0 dev lo table 100
@@ -90,9 +103,12 @@ NFT
 # For those who cannot listen transparently.
 capture_redirect() {
 	in_ns n1 nft -f - <<NFT
-table ip bench { chain pre { type nat hook prerouting priority dstnat; policy accept;
+table ip bench {
+chain pre {
+	type nat hook prerouting priority dstnat; policy accept;
 	iifname "v-*" ip daddr 10.245.2.0/24 tcp dport $server_port redirect to :$capture_port
-} }
+}
+}
 NFT
 }
 
@@ -116,7 +132,7 @@ up() { # PEER
 	envoy*) source "$bench_here/peers/envoy.sh" ;;
 	*) die "no such peer: $peer" ;;
 	esac
-	[[ $peer == direct ]] || peer_start "$peer"
+	if [[ $peer != direct ]]; then peer_start "$peer"; fi # no ||: set -e would not hold in it
 	until_ok 15 answers || die "$peer: no answer through it: $(tail -qn 3 "$W"/log/proxy-* 2>/dev/null)"
 }
 

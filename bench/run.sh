@@ -8,24 +8,43 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 [[ $(id -u) == 0 ]] || { echo "bench: network namespaces need root" >&2 && exit 1; }
-export P=pb$$ W=${TMPDIR:-/tmp}/portcullis-pb$$
+# Every world is a directory here, and its namespaces begin with the prefix and the directory's name.
+export BENCH_PREFIX=pb$$ BENCH_DIR=${TMPDIR:-/tmp}/portcullis-pb$$
+mkdir -p "$BENCH_DIR"
 for name in BIN BIN_B; do
 	[[ -z ${!name:-} ]] || export "$name=$(cd "${!name}" && pwd)"
 done
 
+# PEER_<NAME>: the program, or PEER_<NAME>_MISSING: why there is none.
+while read -r name path reason; do
+	if [[ $path == - ]]; then
+		export "PEER_${name^^}=" "PEER_${name^^}_MISSING=$reason"
+	else
+		export "PEER_${name^^}=$path"
+	fi
+done < <("$here/../.ci/deps.sh" peers)
+
 driver=
 down() {
+	local world
 	trap - EXIT INT TERM
-	[[ -z $driver ]] || kill "$driver" 2>/dev/null || true
-	"$here/rig.sh" down
+	[[ -z $driver ]] || { kill "$driver" 2>/dev/null && wait "$driver" 2>/dev/null; } || true
+	for world in "$BENCH_DIR"/*/; do
+		[[ ! -d $world ]] || P=$BENCH_PREFIX$(basename "$world") W=${world%/} "$here/rig.sh" down &
+	done
+	wait
+	rm -rf "$BENCH_DIR"
 }
 trap down EXIT
 trap 'exit 130' INT TERM
 
+# Pinned: what is not part of the way (policy-sync, the rules' watcher) goes to another CPU.
 on_cpus=()
-[[ " $* " == *" --cpus all "* || " $* " == *" --cpus=all "* ]] ||
-	on_cpus=(taskset -c "${BENCH_CPU:-$(($(nproc --all) - 1))}")
-
+if [[ " $* " != *" --cpus all "* && " $* " != *" --cpus=all "* ]]; then
+	export BENCH_CPU=${BENCH_CPU:-$(($(nproc --all) - 1))}
+	export BENCH_SIDE_CPU=$((BENCH_CPU == 0 ? $(nproc --all) - 1 : 0))
+	on_cpus=(taskset -c "$BENCH_CPU")
+fi
 "${on_cpus[@]}" /usr/bin/python3 -B "$here/bench.py" "$@" &
 driver=$!
 status=0

@@ -28,7 +28,7 @@
 #define REQUEST_MAX	8192
 #define EVENTS_MAX	256
 #define OPENING_MAX	128 // connects under way at a time, when many are wanted
-#define ANSWER_GRACE_NS 2000000000ull
+#define ANSWER_GRACE_NS 10000000000ull
 #define OPEN_GRACE_NS	60000000000ull
 
 enum state { STATE_CLOSED = 0, STATE_CONNECTING, STATE_IDLE, STATE_WAITING };

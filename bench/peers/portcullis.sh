@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # rig.sh's
 # Portcullis on both nodes; sourced by rig.sh. The name says what is in force at the destination:
 #
 #   portcullis-l4      the client's service account may connect; bytes pass opaque
@@ -60,11 +60,8 @@ peer_policy_l7() { # [JWT-YAML]
 }
 
 peer_policy_jwt() {
-	# shellcheck source=tests/netns/lib/jwt.sh
-	source "$world_here/jwt.sh"
-	[[ -s $W/jwt.key ]] || jwt_key "$W/jwt.key"
-	jwt "$W/jwt.key" bench "{\"iss\":\"https://issuer.example\",\"aud\":\"shop\",\"sub\":\"ann\",\"exp\":$(($(date +%s) + 86400))}" >"$W/token"
-	peer_policy_l7 "jwt: {providers: [{name: issuer, issuer: https://issuer.example, audiences: [shop], localJWKS: {type: Inline, inline: '$(jwks "$W/jwt.key" bench)'}}]}"
+	make_token
+	peer_policy_l7 "jwt: {providers: [{name: issuer, issuer: https://issuer.example, audiences: [shop], localJWKS: {type: Inline, inline: '$(<"$certs/jwks.json")'}}]}"
 }
 
 # No access log: the peers write none.
@@ -75,6 +72,7 @@ start_proxy() { # NODE
 }
 
 peer_start() { # PEER
+	local program
 	case $1 in
 	portcullis-l4*) peer_policy_l4 ;;
 	portcullis-l7*) peer_policy_l7 ;;
@@ -83,4 +81,7 @@ peer_start() { # PEER
 	esac
 	[[ -z ${POLICIES:-} ]] || cp "$POLICIES"/more*.yaml "$W/policy/"
 	world_start
+	[[ -z ${BENCH_SIDE_CPU:-} ]] || for program in sync rules-n1 rules-n2; do
+		taskset -apc "$BENCH_SIDE_CPU" "$(<"$W/pid/$program")" >/dev/null
+	done
 }
