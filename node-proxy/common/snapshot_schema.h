@@ -27,6 +27,7 @@
 #define SNAPSHOT_PORTS_PER_OBJECT_MAX 256
 #define SNAPSHOT_RULES_PER_POLICY_MAX 4096
 #define SNAPSHOT_GROUPS_PER_POLICY_MAX 32
+#define SNAPSHOT_PROVIDERS_PER_POLICY_MAX 32
 #define NODE_PIN_BYTES 32
 #define NODE_PINS_MAX 4
 
@@ -185,7 +186,7 @@ struct ss_rule {
 	uint32_t source_count;
 	struct cidr *client_cidrs;
 	uint32_t client_cidr_count;
-	struct slice jwt_provider; // provider *name*; empty: no token needed
+	struct slice jwt_provider; // provider *id*; empty: no token needed
 	struct ss_claim_match *claims;
 	uint32_t claim_count;
 	struct slice *scopes; // all of them
@@ -209,6 +210,11 @@ struct ss_group {
 	enum rule_action default_action;
 	struct slice default_policy; // the policy that set it
 	enum enforcement_mode default_mode;
+	// Where groups ask for different tokens, each gets the one that it asks for: bit i is
+	// ss_policy.provider_ids[i], any of which may validate it. 0: asks for none of its own.
+	uint32_t providers;
+	bool jwt_optional;
+	struct slice jwt_policy; // the policy that asks for the token
 };
 
 struct ss_policy {
@@ -216,7 +222,8 @@ struct ss_policy {
 	bool needs_l7;		   // a rule, JWT or limit that reads the request
 	struct slice broken;	   // not empty: refuse everything, and this is why
 	struct slice broken_policy;
-	struct slice *provider_ids; // JWT; any of them may validate the token
+	// JWT: any of them may validate the token, unless groups ask for more (ss_group.providers).
+	struct slice *provider_ids;
 	uint32_t provider_count;
 	bool jwt_optional;
 	struct slice jwt_policy; // the policy that asks for the token

@@ -120,7 +120,7 @@ static const struct field rule_fields[] = {
 	F(5, FIELD_U32, ss_rule, groups, 0),
 	S(6, ss_rule, sources, source_count, 1024, snapshot_source_table),
 	A(7, FIELD_CIDRS, ss_rule, client_cidrs, client_cidr_count, 65536),
-	F(8, FIELD_BYTES, ss_rule, jwt_provider, 255),
+	F(8, FIELD_BYTES, ss_rule, jwt_provider, 512),
 	S(9, ss_rule, claims, claim_count, 64, snapshot_claim_table),
 	A(10, FIELD_TEXTS, ss_rule, scopes, scope_count, 64),
 	S(11, ss_rule, headers, header_count, 64, snapshot_header_table),
@@ -136,6 +136,9 @@ static const struct field group_fields[] = {
 	F(2, FIELD_ENUM, ss_group, default_action, RULE_ALLOW + 1),
 	F(3, FIELD_BYTES, ss_group, default_policy, 512),
 	F(4, FIELD_ENUM, ss_group, default_mode, MODE_AUDIT + 1),
+	F(5, FIELD_U32, ss_group, providers, 0),
+	F(6, FIELD_BOOL, ss_group, jwt_optional, 0),
+	F(7, FIELD_BYTES, ss_group, jwt_policy, 512),
 };
 TABLE(group, ss_group);
 
@@ -144,7 +147,8 @@ static const struct field policy_fields[] = {
 	F(2, FIELD_BOOL, ss_policy, needs_l7, 0),
 	F(3, FIELD_BYTES, ss_policy, broken, TEXT_BYTES_MAX),
 	F(4, FIELD_BYTES, ss_policy, broken_policy, 512),
-	A(5, FIELD_TEXTS, ss_policy, provider_ids, provider_count, 64),
+	A(5, FIELD_TEXTS, ss_policy, provider_ids, provider_count,
+	  SNAPSHOT_PROVIDERS_PER_POLICY_MAX),
 	F(6, FIELD_BOOL, ss_policy, jwt_optional, 0),
 	F(7, FIELD_BYTES, ss_policy, jwt_policy, 512),
 	S(8, ss_policy, groups, group_count, SNAPSHOT_GROUPS_PER_POLICY_MAX, snapshot_group_table),

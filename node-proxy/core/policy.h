@@ -11,14 +11,14 @@
 #include "core/jwt.h"
 
 #define POLICY_CONDITIONS_MAX 64 // headers, claims and scopes of a rule, each
-#define POLICY_PROVIDERS_MAX  32
+#define POLICY_PROVIDERS_MAX  SNAPSHOT_PROVIDERS_PER_POLICY_MAX
 #define POLICY_PAIRS_MAX      (1u << 20) // values of all rules
 
 struct policy; // compiled, in a section's or snapshot's arena
 
 struct policy_token {
 	const struct jwt *jwt; // verified
-	struct slice provider; // name of the provider that verified it
+	struct slice provider; // id of the provider that verified it
 };
 
 // What is known. Pointers are borrowed for the call. l7 false: method, path, host, headers and
@@ -36,7 +36,7 @@ struct policy_input {
 	// The header's value (first line; a repeated name: joined by the caller's view), false if absent.
 	bool (*header)(const void *headers, struct slice lower_name, struct slice *value);
 	const struct jwt *token;     // a *verified* token, or NULL
-	struct slice token_provider; // name of the provider that verified it
+	struct slice token_provider; // id of the provider that verified it
 	// Tokens of further providers, where a request carries several.
 	const struct policy_token *more_tokens;
 	uint32_t more_token_count;

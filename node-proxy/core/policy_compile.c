@@ -79,6 +79,18 @@ static uint32_t count_conditions(uint32_t at[POLICY_CONDITIONS_MAX], uint32_t co
 	return count > max ? count : max;
 }
 
+// A group may ask for tokens of the policy's own providers only.
+static enum err groups_check(const struct ss_policy *p)
+{
+	uint64_t providers = (1ull << p->provider_count) - 1;
+
+	for (uint32_t i = 0; i < p->group_count; i++) {
+		if (p->groups[i].providers & ~providers)
+			return ERR_MALFORMED;
+	}
+	return ERR_OK;
+}
+
 static enum err measure(struct compiler *c, uint32_t *pairs)
 {
 	const struct ss_policy *p = c->source;
@@ -89,6 +101,8 @@ static enum err measure(struct compiler *c, uint32_t *pairs)
 	    p->group_count > SNAPSHOT_GROUPS_PER_POLICY_MAX ||
 	    p->provider_count > POLICY_PROVIDERS_MAX)
 		return ERR_TOO_LARGE;
+	if (groups_check(p) != ERR_OK)
+		return ERR_MALFORMED;
 	for (uint32_t i = 0; i < p->rule_count; i++) {
 		const struct ss_rule *r = &p->rules[i];
 		enum err err = rule_check(p, r);

@@ -28,7 +28,7 @@ enum rule_space {
 	SPACE_PREFIX, // without trailing slash
 	SPACE_HOST,
 	SPACE_SUFFIX,	  // ".example.com"
-	SPACE_PROVIDER,	  // name
+	SPACE_PROVIDER,	  // id
 	SPACE_HEADER,	  // number: position in the rule; name, value
 	SPACE_HEADER_ANY, // number: position; name
 	SPACE_CLAIM,	  // number: position; provider, name, value

@@ -240,24 +240,54 @@ static bool decide_limits(const struct decide_context *c, const struct ss_policy
 
 // ---- the request -------------------------------------------------------------------------------
 
+// What has to be proven by token, and who asks.
+struct token_demand {
+	uint32_t providers; // any of them
+	bool optional;
+	struct slice policy;
+};
+
 // False: refused.
+static bool decide_demand(const struct ss_policy *p, const struct decide_tokens *t,
+			  const struct token_demand *asked, struct decision *out)
+{
+	static const struct slice none;
+	enum jwt_refusal refusal;
+
+	if (t->accepted_by & asked->providers)
+		return true;
+	refusal = decide_tokens_refusal(t, p, asked->providers);
+	out->jwt = refusal;
+	if (t->unavailable & asked->providers) {
+		decide_as(out, VERDICT_BROKEN, DECIDE_POLICY_INVALID, asked->policy, none);
+		return false;
+	}
+	if (refusal == JWT_MISSING && asked->optional)
+		return true;
+	decide_as(out, VERDICT_UNAUTHENTICATED, DECIDE_JWT, asked->policy, none);
+	return false;
+}
+
+// Of several Services that select the pod each gets the token that it asks for.
 static bool decide_jwt(const struct decide_context *c, const struct ss_policy *p,
 		       const struct policy_input *in, struct decide_tokens *t, struct decision *out)
 {
-	static const struct slice none;
+	struct token_demand asked = {UINT32_MAX, p->jwt_optional, p->jwt_policy};
+	bool by_group = false;
 
 	decide_tokens_verify(c, p, in, t);
 	out->jwt = t->refusal;
-	if (t->accepted_count > 0)
-		return true;
-	if (t->unavailable) {
-		decide_as(out, VERDICT_BROKEN, DECIDE_POLICY_INVALID, p->jwt_policy, none);
-		return false;
+	for (uint32_t i = 0; i < p->group_count; i++) {
+		const struct ss_group *g = &p->groups[i];
+		struct token_demand of_group = {g->providers, g->jwt_optional, g->jwt_policy};
+
+		if (g->providers == 0)
+			continue;
+		by_group = true;
+		if (!decide_demand(p, t, &of_group, out))
+			return false;
 	}
-	if (t->refusal == JWT_MISSING && p->jwt_optional)
-		return true;
-	decide_as(out, VERDICT_UNAUTHENTICATED, DECIDE_JWT, p->jwt_policy, none);
-	return false;
+	return by_group || decide_demand(p, t, &asked, out);
 }
 
 void decide_request(const struct decide_context *c, const struct decide_subject *s,

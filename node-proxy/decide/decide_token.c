@@ -71,10 +71,12 @@ static int refusal_progress(enum jwt_refusal r)
 	return progress[r];
 }
 
-static void refuse(struct decide_tokens *t, enum jwt_refusal r)
+static void refuse(struct decide_tokens *t, uint32_t provider, enum jwt_refusal r)
 {
 	if (refusal_progress(r) > refusal_progress(t->refusal))
 		t->refusal = r;
+	if (refusal_progress(r) > refusal_progress((enum jwt_refusal)t->refusals[provider]))
+		t->refusals[provider] = (uint8_t)r;
 }
 
 static bool kid_equals(const struct jwt *t, const struct ss_jwk *key)
@@ -138,7 +140,10 @@ static void verify_found(const struct decide_context *c, const struct ss_policy 
 	enum jwt_refusal r = jwt_parse(f->text, c->arena, &f->parsed);
 
 	if (r != JWT_OK) {
-		refuse(t, r);
+		for (uint32_t i = 0; i < p->provider_count; i++) {
+			if (f->providers & (1ull << i))
+				refuse(t, i, r);
+		}
 		return;
 	}
 	f->verified.jwt = &f->parsed;
@@ -150,21 +155,21 @@ static void verify_found(const struct decide_context *c, const struct ss_policy 
 		if (r == JWT_OK)
 			f->verified.verified |= 1ull << i;
 		else
-			refuse(t, r);
+			refuse(t, i, r);
 	}
 	// Where the signature checks ran out, another request may get further.
 	f->fresh = f->verified.verified && t->signatures < DECIDE_SIGNATURES_MAX;
 }
 
 // A provider counts one token, its first.
-static void token_accept(struct decide_tokens *t, const struct jwt *jwt, struct slice provider)
+static void token_accept(struct decide_tokens *t, const struct jwt *jwt, uint32_t number,
+			 const struct ss_provider *provider)
 {
-	for (uint32_t i = 0; i < t->accepted_count; i++) {
-		if (slice_eq(t->accepted[i].provider, provider))
-			return;
-	}
+	if (t->accepted_by & (1u << number))
+		return;
+	t->accepted_by |= 1u << number;
 	if (t->accepted_count < DECIDE_ACCEPTED_MAX)
-		t->accepted[t->accepted_count++] = (struct policy_token){jwt, provider};
+		t->accepted[t->accepted_count++] = (struct policy_token){jwt, provider->id};
 }
 
 static struct token_key cache_key(const struct decide_context *c, const struct ss_policy *p,
@@ -197,9 +202,9 @@ static void judge_found(const struct decide_context *c, const struct ss_policy *
 		provider = provider_at(c, p, i);
 		r = jwt_check_claims(f->verified.jwt, provider, c->now_unix_s);
 		if (r == JWT_OK)
-			token_accept(t, f->verified.jwt, provider->name);
+			token_accept(t, f->verified.jwt, i, provider);
 		else
-			refuse(t, r);
+			refuse(t, i, r);
 	}
 }
 
@@ -209,21 +214,22 @@ void decide_tokens_verify(const struct decide_context *c, const struct ss_policy
 	t->found_count = 0;
 	t->accepted_count = 0;
 	t->signatures = 0;
-	t->unavailable = false;
+	t->accepted_by = t->unavailable = 0;
 	t->refusal = JWT_MISSING;
+	memset(t->refusals, JWT_MISSING, sizeof(t->refusals));
 	for (uint32_t i = 0; i < p->provider_count && i < POLICY_PROVIDERS_MAX; i++) {
 		const struct ss_provider *provider = provider_at(c, p, i);
 		struct slice text;
 
 		if (!provider) {
-			t->unavailable = true;
+			t->unavailable |= 1u << i;
 			continue;
 		}
 		if (!provider_extract(provider, in, &text))
 			continue;
 		// Without keys nobody can say whether the token is good: that is no 401.
 		if (provider->key_count == 0)
-			t->unavailable = true;
+			t->unavailable |= 1u << i;
 		else
 			note_token(t, text, i);
 	}
@@ -231,6 +237,20 @@ void decide_tokens_verify(const struct decide_context *c, const struct ss_policy
 		judge_found(c, p, t, &t->found[i]);
 	if (t->accepted_count > 0)
 		t->refusal = JWT_OK;
+}
+
+enum jwt_refusal decide_tokens_refusal(const struct decide_tokens *t, const struct ss_policy *p,
+				       uint32_t providers)
+{
+	enum jwt_refusal furthest = JWT_MISSING;
+
+	for (uint32_t i = 0; i < p->provider_count && i < POLICY_PROVIDERS_MAX; i++) {
+		enum jwt_refusal r = (enum jwt_refusal)t->refusals[i];
+
+		if ((providers & (1u << i)) && refusal_progress(r) > refusal_progress(furthest))
+			furthest = r;
+	}
+	return furthest;
 }
 
 void decide_tokens_keep(const struct decide_context *c, const struct ss_policy *p,

@@ -24,13 +24,19 @@ struct decide_tokens {
 	uint32_t accepted_count;
 	enum jwt_refusal refusal; // why nothing was accepted: that of the token that got furthest
 	uint32_t signatures;
-	bool unavailable; // a provider that was sent a token has no keys to judge it by
+	// By the policy's providers, bit i or place i.
+	uint32_t accepted_by;
+	uint32_t unavailable; // sent a token, but has no keys to judge it by
+	uint8_t refusals[POLICY_PROVIDERS_MAX]; // enum jwt_refusal, of what it was sent
 };
 
 // Finds and verifies. Accepted tokens borrow from the arena and from the cache: nothing may be put there
 // before the decision has been made.
 void decide_tokens_verify(const struct decide_context *c, const struct ss_policy *p,
 			  const struct policy_input *in, struct decide_tokens *t);
+// Why none of these providers (bits) accepted a token: of several refusals the furthest.
+enum jwt_refusal decide_tokens_refusal(const struct decide_tokens *t, const struct ss_policy *p,
+				       uint32_t providers);
 // Afterwards: what was verified now goes into the cache.
 void decide_tokens_keep(const struct decide_context *c, const struct ss_policy *p,
 			const struct decide_tokens *t);

@@ -2,6 +2,8 @@
 // Records to sorted sections; meta, nodes, pods; see compile.h.
 #include "compile/compile.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "common/snapshot_codec.h"
 #include "io/crypto.h"
@@ -9,43 +11,64 @@
 #define COMPILED_BYTES_MAX (1u << 30)
 #define RECORD_BYTES_MAX   SNAPSHOT_RECORD_BYTES_MAX
 
+static enum err records_grow(struct records *r)
+{
+	uint32_t capacity = r->capacity ? r->capacity * 2 : 64;
+	struct slice *keys = realloc(r->keys, capacity * sizeof(*keys));
+
+	if (!keys)
+		return ERR_NOMEM;
+	r->keys = keys;
+	struct slice *values = realloc(r->values, capacity * sizeof(*values));
+
+	if (!values)
+		return ERR_NOMEM;
+	r->values = values;
+	r->capacity = capacity;
+	return ERR_OK;
+}
+
 void compile_put(struct compiler *c, enum section_kind kind, struct slice key, struct slice value)
 {
 	struct records *r = &c->kinds[kind];
 
-	if (r->count == r->capacity) {
-		uint32_t capacity = r->capacity ? r->capacity * 2 : 64;
-		struct slice *keys = realloc(r->keys, capacity * sizeof(*keys));
-
-		if (keys)
-			r->keys = keys;
-		struct slice *values = realloc(r->values, capacity * sizeof(*values));
-
-		if (values)
-			r->values = values;
-		if (!keys || !values) {
-			c->err = ERR_NOMEM;
-			return;
-		}
-		r->capacity = capacity;
-	}
+	if (c->err != ERR_OK || compile_has(c, kind, key))
+		return;
+	if (r->count == r->capacity)
+		c->err = records_grow(r);
+	if (c->err != ERR_OK)
+		return;
 	r->keys[r->count] = arena_copy(c->arena, key);
 	r->values[r->count] = arena_copy(c->arena, value);
 	if (!r->keys[r->count].ptr || !r->values[r->count].ptr)
 		c->err = ERR_NOMEM;
 	else
-		r->count++;
+		c->err = lookup_put(&r->by_key, hash_bytes(key, 0), r->count++);
 }
 
 bool compile_has(const struct compiler *c, enum section_kind kind, struct slice key)
 {
 	const struct records *r = &c->kinds[kind];
+	uint32_t at = UINT32_MAX, i;
 
-	for (uint32_t i = 0; i < r->count; i++) {
+	while (lookup_next(&r->by_key, hash_bytes(key, 0), &at, &i)) {
 		if (slice_eq(r->keys[i], key))
 			return true;
 	}
 	return false;
+}
+
+void compile_say(struct compiler *c, enum severity severity, const struct origin *at,
+		 const char *field, const char *format, ...)
+{
+	char message[400];
+	va_list l;
+
+	va_start(l, format);
+	vsnprintf(message, sizeof(message), format, l);
+	va_end(l);
+	diagnostics_add(c->diagnostics, severity, at->file, at->line,
+			at->tree ? at->tree->column : 1, field, "%s", message);
 }
 
 // ---- meta, nodes, pods -------------------------------------------------------------------------
@@ -74,12 +97,6 @@ void compile_nodes(struct compiler *c)
 		};
 		struct buf b;
 
-		if (compile_has(c, SECTION_NODES, n->name)) {
-			diagnostics_add(c->diagnostics, SEVERITY_ERROR, n->origin.file,
-					n->origin.line, 1, "metadata.name",
-					"Node %.*s is there twice", SLICE_ARG(n->name));
-			continue;
-		}
 		buf_init_growing(&b, RECORD_BYTES_MAX);
 		snapshot_encode_node(&b, &out);
 		compile_put(c, SECTION_NODES, n->name, buf_slice(&b));
@@ -98,58 +115,46 @@ bool pod_is_enrolled(const struct model *m, const struct pod *p)
 	return !n || n->mode != DATAPLANE_NONE;
 }
 
-// An address that two running pods claim is nobody's: it must not lend one the other's identity.
-static bool address_is_taken(const struct compiler *c, uint32_t before)
+static void compile_workload(struct compiler *c, uint32_t index)
 {
-	const struct pod *p = c->model->pods.items[before];
+	const struct pod *p = c->model->pods.items[index];
+	struct ss_port_policy policies[SNAPSHOT_PORTS_PER_OBJECT_MAX];
+	struct ss_workload out = {
+		.uid = p->uid,
+		.namespace = p->namespace,
+		.name = p->name,
+		.service_account = p->service_account,
+		.node = p->node,
+		.addrs = p->addrs,
+		.addr_count = p->addr_count,
+		.enrolled = pod_is_enrolled(c->model, p),
+		.host_network = p->host_network,
+		.policies = policies,
+	};
+	struct buf b;
 
-	for (uint32_t i = 0; i < c->model->pods.count; i++) {
-		const struct pod *other = c->model->pods.items[i];
-
-		if (other == p || other->terminal || other->host_network)
-			continue;
-		for (uint32_t k = 0; k < p->addr_count * other->addr_count; k++) {
-			if (addr_eq(p->addrs[k % p->addr_count], other->addrs[k / p->addr_count]))
-				return true;
-		}
+	if (p->terminal || p->addr_count == 0 || p->node.len == 0)
+		return;
+	// Nobody may have the other's identity.
+	if (c->index.pod_disputed[index] || compile_has(c, SECTION_WORKLOADS, p->uid)) {
+		compile_say(c, SEVERITY_ERROR, &p->origin, "status.podIPs",
+			    "another pod has the same address or uid");
+		return;
 	}
-	return false;
+	out.policy_count = out.enrolled ? compile_pod_policies(c, index, policies) : 0;
+	buf_init_growing(&b, RECORD_BYTES_MAX);
+	snapshot_encode_workload(&b, &out);
+	compile_put(c, SECTION_WORKLOADS, p->uid, buf_slice(&b));
+	if (b.err != ERR_OK)
+		c->err = b.err;
+	buf_deinit(&b);
 }
 
 void compile_workloads(struct compiler *c)
 {
-	for (uint32_t i = 0; i < c->model->pods.count; i++) {
-		const struct pod *p = c->model->pods.items[i];
-		struct ss_port_policy policies[SNAPSHOT_PORTS_PER_OBJECT_MAX];
-		struct ss_workload out = {
-			.uid = p->uid,
-			.namespace = p->namespace,
-			.name = p->name,
-			.service_account = p->service_account,
-			.node = p->node,
-			.addrs = p->addrs,
-			.addr_count = p->addr_count,
-			.enrolled = pod_is_enrolled(c->model, p),
-			.host_network = p->host_network,
-			.policies = policies,
-		};
-		struct buf b;
-
-		if (p->terminal || p->addr_count == 0 || p->node.len == 0)
-			continue;
-		if ((!p->host_network && address_is_taken(c, i)) ||
-		    compile_has(c, SECTION_WORKLOADS, p->uid)) {
-			diagnostics_add(c->diagnostics, SEVERITY_ERROR, p->origin.file,
-					p->origin.line, 1, "status.podIPs",
-					"another pod has the same address or uid");
-			continue;
-		}
-		out.policy_count = out.enrolled ? compile_pod_policies(c, p, policies) : 0;
-		buf_init_growing(&b, RECORD_BYTES_MAX);
-		snapshot_encode_workload(&b, &out);
-		compile_put(c, SECTION_WORKLOADS, p->uid, buf_slice(&b));
-		buf_deinit(&b);
-	}
+	for (uint32_t i = 0; i < c->model->pods.count && c->err == ERR_OK; i++)
+		compile_workload(c, i);
+	compile_policies_deinit(c);
 }
 
 // ---- sections ----------------------------------------------------------------------------------
@@ -177,6 +182,44 @@ static uint8_t shard_of(enum section_kind kind, struct slice key)
 		return 0;
 	crypto_sha256(key, digest);
 	return digest[0];
+}
+
+// Beyond these every node would refuse the whole snapshot.
+static uint32_t records_max(enum section_kind kind)
+{
+	switch (kind) {
+	case SECTION_NODES:
+		return SNAPSHOT_NODES_MAX;
+	case SECTION_WORKLOADS:
+		return SNAPSHOT_WORKLOADS_MAX;
+	case SECTION_SERVICES:
+		return SNAPSHOT_SERVICES_MAX;
+	case SECTION_POLICIES:
+	case SECTION_PROVIDERS:
+		return SNAPSHOT_POLICIES_MAX;
+	case SECTION_LIMITS:
+		return SNAPSHOT_LIMITS_MAX;
+	case SECTION_META:
+	case SECTION_TRUST:
+	case SECTION_NONE:
+	case SECTION_KIND_COUNT:
+		break;
+	}
+	return UINT32_MAX;
+}
+
+static enum err check_size(struct compiler *c, enum section_kind kind)
+{
+	char name[SECTION_NAME_MAX];
+	uint32_t count = c->kinds[kind].count, max = records_max(kind);
+
+	if (count <= max)
+		return ERR_OK;
+	section_name_format((struct section_name){.kind = kind}, name);
+	diagnostics_add(c->diagnostics, SEVERITY_ERROR, "", 0, 0, "",
+			"%u records of %.*s, the limit is %u: nothing of this can be published",
+			count, (int)strcspn(name, "/"), name, max);
+	return ERR_TOO_LARGE;
 }
 
 static enum err put_sections(struct compiled *out, enum section_kind kind, const struct records *r)
@@ -209,6 +252,19 @@ static enum err put_sections(struct compiled *out, enum section_kind kind, const
 	return err;
 }
 
+static void compile_all(struct compiler *c)
+{
+	c->err = compile_index_init(&c->index, c->model, c->arena);
+	if (c->err != ERR_OK)
+		return;
+	compile_meta(c);
+	compile_nodes(c);
+	compile_check_targets(c); // first: a target that cannot be resolved breaks its policy
+	compile_check_rules(c);
+	compile_services(c);
+	compile_workloads(c);
+}
+
 enum err compile_model(const struct model *m, struct diagnostics *d, struct compiled **result)
 {
 	struct compiled *out = calloc(1, sizeof(*out));
@@ -223,17 +279,16 @@ enum err compile_model(const struct model *m, struct diagnostics *d, struct comp
 
 	out->sections = calloc(SNAPSHOT_SECTIONS_MAX, sizeof(*out->sections));
 	out->trust_domain = arena_copy(&out->arena, m->meta.trust_domain);
-	compile_meta(&c);
-	compile_nodes(&c);
-	compile_check_targets(&c); // first: a target that cannot be resolved breaks its policy
-	compile_services(&c);
-	compile_workloads(&c);
+	compile_all(&c);
 	err = out->sections && out->trust_domain.ptr ? c.err : ERR_NOMEM;
 	for (enum section_kind k = SECTION_META; k < SECTION_KIND_COUNT; k++) {
+		if (err == ERR_OK)
+			err = check_size(&c, k);
 		if (err == ERR_OK)
 			err = put_sections(out, k, &c.kinds[k]);
 		free(c.kinds[k].keys);
 		free(c.kinds[k].values);
+		lookup_deinit(&c.kinds[k].by_key);
 	}
 	arena_deinit(&scratch);
 	if (err != ERR_OK) {

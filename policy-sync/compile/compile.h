@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // model ▶ sections, pure and deterministic: the same objects give the same bytes. One file a kind of
-// record; compile_policy.c joins what every level says into one effective policy a port of a pod.
+// record; compile_index finds out once what selects and targets what, compile_policy joins what every level
+// says into one effective policy a port of a pod, compile_findings says what only the whole shows.
+// Linear in the objects: nothing here walks a list of all for each of all.
 #pragma once
 
 #include "common/section.h"
-#include "model/objects.h"
+#include "compile/compile_index.h"
 
 struct compiled_section {
 	struct section_name name;
@@ -18,7 +20,8 @@ struct compiled {
 	struct slice trust_domain;
 };
 
-// Findings that only the whole shows (a target that is not there, say) go to d. ERR_NOMEM, ERR_TOO_LARGE.
+// Findings that only the whole shows (a target that is not there, say) go to d. ERR_NOMEM,
+// ERR_TOO_LARGE (with a finding).
 enum err must_check compile_model(const struct model *m, struct diagnostics *d,
 				  struct compiled **out);
 void compiled_free(struct compiled *c);
@@ -31,33 +34,47 @@ struct records {
 	struct slice *values;
 	uint32_t count;
 	uint32_t capacity;
+	struct lookup by_key;
 };
+
+struct effective;
+struct port_ref;
 
 struct compiler {
 	const struct model *model;
 	struct diagnostics *diagnostics;
 	struct arena *arena;
+	struct compile_index index;
 	struct records kinds[SECTION_KIND_COUNT];
+	// Policies that were made, by what they were made of.
+	struct effective *effective; // room for one in the making
+	struct port_ref *ports;	     // of the pod at hand
+	uint32_t port_count, port_room;
+	struct slice *made_ids;
+	struct slice *made_keys;
+	uint32_t made_count, made_room;
+	struct lookup made;
 	enum err err; // first failure
 };
 
-// Takes a copy of both.
+// Takes a copy of both. A record that is there stays.
 void compile_put(struct compiler *c, enum section_kind kind, struct slice key, struct slice value);
 bool compile_has(const struct compiler *c, enum section_kind kind, struct slice key);
+// A finding at an object.
+void compile_say(struct compiler *c, enum severity severity, const struct origin *at,
+		 const char *field, const char *format, ...) __attribute__((format(printf, 5, 6)));
 bool pod_is_enrolled(const struct model *m, const struct pod *p);
-// The pod behind an endpoint, or NULL.
-const struct pod *endpoint_pod(const struct model *m, const struct endpoint_slice *s,
-			       const struct endpoint_object *e);
-// A Service's port on a pod: where traffic to it arrives; 0: the pod has no such port.
-uint16_t service_target_port(const struct service_port_object *port, const struct pod *p);
-bool service_selects(const struct model *m, const struct service_object *s, const struct pod *p);
 
 void compile_meta(struct compiler *c);
 void compile_nodes(struct compiler *c);
 void compile_services(struct compiler *c);
 // Pods with their effective policies; those policies, their providers and limits.
 void compile_workloads(struct compiler *c);
-uint32_t compile_pod_policies(struct compiler *c, const struct pod *p,
+// Policies by port of the pod with this number; returns how many. compile_policy.c
+uint32_t compile_pod_policies(struct compiler *c, uint32_t pod,
 			      struct ss_port_policy out[SNAPSHOT_PORTS_PER_OBJECT_MAX]);
-// Targets that name nothing.
+void compile_policies_deinit(struct compiler *c);
+// Targets that cannot be resolved break their policy: before policies are joined.
 void compile_check_targets(struct compiler *c);
+// What can never match, or says nothing.
+void compile_check_rules(struct compiler *c);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define DIAGNOSTICS_BYTES_MAX (4u << 20)
-#define MESSAGE_MAX 512
+#define MESSAGE_MAX	      512
 
 void diagnostics_init(struct diagnostics *d)
 {
@@ -22,32 +22,99 @@ void diagnostics_deinit(struct diagnostics *d)
 	memset(d, 0, sizeof(*d));
 }
 
-void diagnostics_add(struct diagnostics *d, enum severity severity, const char *file,
-		     uint32_t line, uint32_t column, const char *field, const char *format, ...)
+// Room for one more; an error takes a warning's place when all is full. NULL: none.
+static struct diagnostic *diagnostics_room(struct diagnostics *d, enum severity severity)
+{
+	uint32_t room = d->room ? d->room * 2 : 16;
+	struct diagnostic *grown;
+
+	if (d->count < d->room)
+		return &d->list[d->count++];
+	if (d->count < DIAGNOSTICS_MAX) {
+		room = room < DIAGNOSTICS_MAX ? room : DIAGNOSTICS_MAX;
+		grown = realloc(d->list, room * sizeof(*grown));
+		if (grown) {
+			d->list = grown;
+			d->room = room;
+			return &d->list[d->count++];
+		}
+	}
+	d->left_out++;
+	for (uint32_t i = d->count; severity == SEVERITY_ERROR && i-- > 0;) {
+		if (d->list[i].severity == SEVERITY_WARNING)
+			return &d->list[i];
+	}
+	return NULL;
+}
+
+static void diagnostics_put(struct diagnostics *d, const struct diagnostic *found)
+{
+	struct diagnostic *to = diagnostics_room(d, found->severity);
+	struct slice file = slice_str(found->file);
+
+	d->errors += found->severity == SEVERITY_ERROR;
+	if (!to)
+		return;
+	// Findings come file by file: one copy of the name for all of them.
+	if (to != d->list && to[-1].file && slice_eq_str(file, to[-1].file))
+		file.ptr = (const uint8_t *)to[-1].file;
+	else
+		file = arena_copy(&d->arena, file);
+	*to = *found;
+	to->file = file.ptr ? (const char *)file.ptr : "";
+	to->field = arena_copy(&d->arena, found->field);
+	to->message = arena_copy(&d->arena, found->message);
+}
+
+void diagnostics_add(struct diagnostics *d, enum severity severity, const char *file, uint32_t line,
+		     uint32_t column, const char *field, const char *format, ...)
 {
 	char message[MESSAGE_MAX];
 	va_list arguments;
 
-	d->errors += severity == SEVERITY_ERROR;
-	if (!d->list)
-		d->list = calloc(DIAGNOSTICS_MAX, sizeof(*d->list));
-	if (!d->list || d->count == DIAGNOSTICS_MAX) {
-		d->left_out++;
-		return;
-	}
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
-	struct slice file_copy = arena_copy(&d->arena, slice_str(file ? file : ""));
+	diagnostics_put(d, &(struct diagnostic){
+				   .severity = severity,
+				   .file = file ? file : "",
+				   .line = line,
+				   .column = column,
+				   .field = slice_str(field),
+				   .message = slice_str(message),
+			   });
+}
 
-	d->list[d->count++] = (struct diagnostic){
-		.severity = severity,
-		.file = file_copy.ptr ? (const char *)file_copy.ptr : "",
-		.line = line,
-		.column = column,
-		.field = arena_copy(&d->arena, slice_str(field)),
-		.message = arena_copy(&d->arena, slice_str(message)),
-	};
+void diagnostics_append(struct diagnostics *d, const struct diagnostics *from)
+{
+	for (uint32_t i = 0; i < from->count; i++)
+		diagnostics_put(d, &from->list[i]);
+	d->left_out += from->left_out;
+	for (uint32_t i = 0; i < from->count; i++)
+		d->errors -= from->list[i].severity == SEVERITY_ERROR;
+	d->errors += from->errors;
+}
+
+static int diagnostics_order(const void *a, const void *b)
+{
+	const struct diagnostic *left = a, *right = b;
+	int files = strcmp(left->file, right->file);
+
+	if (files != 0)
+		return files;
+	if (left->line != right->line)
+		return left->line < right->line ? -1 : 1;
+	if (left->column != right->column)
+		return left->column < right->column ? -1 : 1;
+	return left->number < right->number ? -1 : left->number > right->number;
+}
+
+void diagnostics_sort(struct diagnostics *d)
+{
+	for (uint32_t i = 0; i < d->count; i++)
+		d->list[i].number = i;
+	if (d->count > 0)
+		qsort(d->list, d->count, sizeof(*d->list), diagnostics_order);
 }
 
 void diagnostics_print(const struct diagnostics *d, struct buf *out)

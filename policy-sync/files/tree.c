@@ -2,7 +2,16 @@
 // libyaml's events to a tree; see tree.h. A stack instead of recursion.
 #include "files/tree.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <yaml.h>
+#include "common/hash.h"
+
+#define TEXT_CHUNK_BYTES 4096
+#define SEEN_SLOTS	 512
+#define SEEN_BYTES_MAX	 64
+// Up to here a map's keys are compared one by one as they come, beyond when it ends.
+#define SMALL_MAP 32
 
 struct builder {
 	const char *file;
@@ -10,12 +19,17 @@ struct builder {
 	struct diagnostics *diagnostics;
 	struct tree *stack[TREE_DEPTH_MAX];
 	struct tree *last[TREE_DEPTH_MAX]; // last child of each open container
-	struct slice key;		   // waiting for its value
+	uint32_t children[TREE_DEPTH_MAX];
+	struct slice key; // waiting for its value
 	bool have_key;
-	uint32_t key_line, key_column;
 	int depth; // of the open container; -1: between documents
 	uint32_t nodes;
 	struct tree *documents, *last_document;
+	// Texts lie one behind the other; those that come again and again (keys, names) lie there once.
+	size_t input_bytes;
+	uint8_t *chunk;
+	size_t chunk_left;
+	struct slice seen[SEEN_SLOTS];
 };
 
 static enum err tree_fail(struct builder *b, const yaml_mark_t *at, enum err e, const char *what)
@@ -33,13 +47,48 @@ static bool scalar_is_null(const yaml_event_t *e)
 	       (s.len == 0 || slice_eq_str(s, "~") || slice_eq_str(s, "null"));
 }
 
+// A copy with a NUL behind it. ptr NULL: no room.
+static struct slice tree_copy(struct builder *b, struct slice s)
+{
+	size_t usual = b->input_bytes < TEXT_CHUNK_BYTES ? b->input_bytes : TEXT_CHUNK_BYTES;
+	uint8_t *at;
+
+	if (b->chunk_left < s.len + 1) {
+		b->chunk_left = s.len + 1 > usual ? s.len + 1 : usual;
+		b->chunk = arena_alloc(b->arena, 1, b->chunk_left);
+		if (!b->chunk) {
+			b->chunk_left = 0;
+			return (struct slice){0};
+		}
+	}
+	at = b->chunk;
+	if (s.len > 0)
+		memcpy(at, s.ptr, s.len);
+	at[s.len] = 0;
+	b->chunk += s.len + 1;
+	b->chunk_left -= s.len + 1;
+	return slice_make(at, s.len);
+}
+
+static struct slice tree_text(struct builder *b, struct slice s)
+{
+	struct slice *seen;
+
+	if (s.len > SEEN_BYTES_MAX)
+		return tree_copy(b, s);
+	seen = &b->seen[hash_bytes(s, 0) % SEEN_SLOTS];
+	if (!seen->ptr || !slice_eq(*seen, s))
+		*seen = tree_copy(b, s);
+	return *seen;
+}
+
 static struct tree *tree_new(struct builder *b, const yaml_event_t *e, enum tree_kind kind)
 {
 	struct tree *t = b->nodes++ < TREE_NODES_MAX ? arena_alloc(b->arena, 1, sizeof(*t)) : NULL;
 
 	if (!t)
 		return NULL;
-	t->kind = kind;
+	t->kind = (uint8_t)kind;
 	t->line = (uint32_t)e->start_mark.line + 1;
 	t->column = (uint32_t)e->start_mark.column + 1;
 	return t;
@@ -59,6 +108,8 @@ static void tree_link(struct builder *b, struct tree *t)
 		t->key = b->key;
 		b->have_key = false;
 	}
+	t->parent = b->stack[b->depth];
+	b->children[b->depth]++;
 	if (b->last[b->depth])
 		b->last[b->depth]->next = t;
 	else
@@ -85,18 +136,59 @@ static enum err tree_open(struct builder *b, const yaml_event_t *e, enum tree_ki
 	tree_link(b, t);
 	b->stack[++b->depth] = t;
 	b->last[b->depth] = NULL;
+	b->children[b->depth] = 0;
 	return ERR_OK;
+}
+
+static int tree_order(const void *a, const void *b)
+{
+	const struct tree *const *left = a, *const *right = b;
+
+	return slice_cmp((*left)->key, (*right)->key);
+}
+
+// The keys of a wide map at its end: sorted, equal ones are neighbours.
+static enum err tree_check_keys(struct builder *b, const yaml_event_t *e)
+{
+	uint32_t count = b->children[b->depth], n = 0;
+	const struct tree **list = malloc(count * sizeof(struct tree *));
+	enum err err = ERR_OK;
+
+	if (!list)
+		return tree_fail(b, &e->start_mark, ERR_TOO_LARGE, "too much");
+	for (const struct tree *t = b->stack[b->depth]->first; t && n < count; t = t->next)
+		list[n++] = t;
+	qsort(list, n, sizeof(struct tree *), tree_order);
+	for (uint32_t i = 1; i < n && err == ERR_OK; i++) {
+		const struct tree *t = list[i]->line > list[i - 1]->line ? list[i] : list[i - 1];
+		yaml_mark_t at = {.line = t->line - 1, .column = t->column - 1};
+
+		if (tree_order(&list[i - 1], &list[i]) == 0)
+			err = tree_fail(b, &at, ERR_MALFORMED, "key is given twice");
+	}
+	free(list);
+	return err;
+}
+
+static enum err tree_close(struct builder *b, const yaml_event_t *e)
+{
+	bool wide = e->type == YAML_MAPPING_END_EVENT && b->children[b->depth] > SMALL_MAP;
+	enum err err = wide ? tree_check_keys(b, e) : ERR_OK;
+
+	b->depth--;
+	return err;
 }
 
 static enum err tree_key(struct builder *b, const yaml_event_t *e)
 {
 	struct slice key = slice_make(e->data.scalar.value, e->data.scalar.length);
 
-	for (const struct tree *t = b->stack[b->depth]->first; t; t = t->next) {
+	for (const struct tree *t = b->stack[b->depth]->first;
+	     t && b->children[b->depth] <= SMALL_MAP; t = t->next) {
 		if (slice_eq(t->key, key))
 			return tree_fail(b, &e->start_mark, ERR_MALFORMED, "key is given twice");
 	}
-	b->key = arena_copy(b->arena, key);
+	b->key = tree_text(b, key);
 	b->have_key = true;
 	return b->key.ptr ? ERR_OK : tree_fail(b, &e->start_mark, ERR_TOO_LARGE, "too much");
 }
@@ -111,7 +203,7 @@ static enum err tree_scalar(struct builder *b, const yaml_event_t *e)
 	if (!t)
 		return tree_fail(b, &e->start_mark, ERR_TOO_LARGE, "too much");
 	t->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-	t->text = arena_copy(b->arena, slice_make(e->data.scalar.value, e->data.scalar.length));
+	t->text = tree_text(b, slice_make(e->data.scalar.value, e->data.scalar.length));
 	if (!t->text.ptr)
 		return tree_fail(b, &e->start_mark, ERR_TOO_LARGE, "too much");
 	tree_link(b, t);
@@ -131,8 +223,7 @@ static enum err tree_event(struct builder *b, const yaml_event_t *e)
 		return tree_open(b, e, TREE_MAP);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
-		b->depth--;
-		return ERR_OK;
+		return tree_close(b, e);
 	case YAML_NO_EVENT:
 	case YAML_STREAM_START_EVENT:
 	case YAML_STREAM_END_EVENT:
@@ -143,15 +234,30 @@ static enum err tree_event(struct builder *b, const yaml_event_t *e)
 	return ERR_OK;
 }
 
-enum err tree_parse(struct slice text, const char *file, struct arena *a, struct diagnostics *d,
-		    struct tree **documents)
+// What libyaml could not read. Bytes that are no text have an offset and no mark.
+static enum err tree_refuse(struct builder *b, const yaml_parser_t *parser, struct slice text)
 {
-	struct builder b = {.file = file, .arena = a, .diagnostics = d, .depth = -1};
+	const char *what = parser->problem ? parser->problem : "not YAML";
+	yaml_mark_t at = parser->problem_mark;
+	char message[120];
+
+	if (parser->error != YAML_READER_ERROR)
+		return tree_fail(b, &at, ERR_MALFORMED, what);
+	at = (yaml_mark_t){0};
+	for (size_t i = 0; i < parser->problem_offset && i < text.len; i++) {
+		at.column = text.ptr[i] == '\n' ? 0 : at.column + 1;
+		at.line += text.ptr[i] == '\n';
+	}
+	snprintf(message, sizeof(message), "is no text in UTF-8: %s", what);
+	return tree_fail(b, &at, ERR_MALFORMED, message);
+}
+
+static enum err tree_run(struct builder *b, struct slice text)
+{
 	bool done = false;
 	enum err err = ERR_OK;
 	yaml_parser_t parser;
 
-	*documents = NULL;
 	if (!yaml_parser_initialize(&parser))
 		return ERR_NOMEM;
 	yaml_parser_set_input_string(&parser, text.ptr, text.len);
@@ -159,16 +265,36 @@ enum err tree_parse(struct slice text, const char *file, struct arena *a, struct
 		yaml_event_t event;
 
 		if (!yaml_parser_parse(&parser, &event)) {
-			err = tree_fail(&b, &parser.problem_mark, ERR_MALFORMED,
-					parser.problem ? parser.problem : "not YAML");
+			err = tree_refuse(b, &parser, text);
 			break;
 		}
 		done = event.type == YAML_STREAM_END_EVENT;
-		err = tree_event(&b, &event);
+		err = tree_event(b, &event);
 		yaml_event_delete(&event);
 	}
 	yaml_parser_delete(&parser);
-	*documents = b.documents;
+	return err;
+}
+
+enum err tree_parse(struct slice text, const char *file, struct arena *a, struct diagnostics *d,
+		    struct tree **documents)
+{
+	struct builder *b = calloc(1, sizeof(*b));
+	enum err err;
+
+	*documents = NULL;
+	if (!b)
+		return ERR_NOMEM;
+	b->file = file;
+	b->arena = a;
+	b->diagnostics = d;
+	b->depth = -1;
+	b->input_bytes = text.len;
+	err = text.len > TREE_BYTES_MAX ? ERR_TOO_LARGE : tree_run(b, text);
+	if (err != ERR_OK && b->depth >= 0)
+		b->last_document->cut = true;
+	*documents = b->documents;
+	free(b);
 	return err;
 }
 
@@ -188,4 +314,35 @@ uint32_t tree_count(const struct tree *t)
 	for (const struct tree *c = t ? t->first : NULL; c; c = c->next)
 		n++;
 	return n;
+}
+
+static bool tree_same(const struct tree *a, const struct tree *b)
+{
+	return a->kind == b->kind && a->quoted == b->quoted && slice_eq(a->text, b->text) &&
+	       (a->first == NULL) == (b->first == NULL);
+}
+
+bool tree_equal(const struct tree *a, const struct tree *b)
+{
+	const struct tree *x = a, *y = b;
+
+	for (;;) {
+		if (!tree_same(x, y) || (x != a && !slice_eq(x->key, y->key)))
+			return false;
+		if (x->first) {
+			x = x->first;
+			y = y->first;
+			continue;
+		}
+		while (x != a && !x->next && !y->next) {
+			x = x->parent;
+			y = y->parent;
+		}
+		if (x == a)
+			return true;
+		if (!x->next || !y->next)
+			return false;
+		x = x->next;
+		y = y->next;
+	}
 }

@@ -12,19 +12,24 @@
 enum tree_kind { TREE_NONE = 0, TREE_NULL, TREE_SCALAR, TREE_MAP, TREE_LIST };
 
 struct tree {
-	enum tree_kind kind;
-	bool quoted; // a scalar in quotes is a string, whatever it looks like
+	uint8_t kind; // enum tree_kind
+	bool quoted;  // a scalar in quotes is a string, whatever it looks like
+	bool cut;     // a document that an error ended: what stands here is not all of it
 	uint32_t line;
 	uint32_t column;
 	struct slice key;  // in a map
 	struct slice text; // scalar
 	struct tree *first;
 	struct tree *next;
+	struct tree *parent; // NULL: a document
 };
 
-// Every document of the text, linked by next. Errors go to d (and end the reading of this text).
+// Every document of the text, linked by next. Errors go to d (and end the reading of this text: what
+// stood before is there, the last document cut where the error was).
 // ERR_MALFORMED, ERR_TOO_LARGE, ERR_NOMEM.
 enum err must_check tree_parse(struct slice text, const char *file, struct arena *a,
 			       struct diagnostics *d, struct tree **documents);
 const struct tree *tree_get(const struct tree *map, const char *key);
 uint32_t tree_count(const struct tree *t);
+// Do both say the same, in the same order?
+bool tree_equal(const struct tree *a, const struct tree *b);

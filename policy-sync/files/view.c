@@ -12,6 +12,7 @@ struct view view_root(const struct tree *document, const char *file, struct aren
 	return (struct view){
 		.tree = document,
 		.parent = document,
+		.root = document,
 		.file = file,
 		.diagnostics = d,
 		.arena = a,
@@ -24,44 +25,79 @@ struct view view_get(const struct view *v, const char *key)
 	struct view out = *v;
 
 	out.tree = tree_get(v->tree, key);
-	out.parent = v->tree ? v->tree : v->parent;
-	snprintf(out.path, sizeof(out.path), "%.*s%s%.*s", (int)sizeof(out.path) / 2, v->path,
-		 v->path[0] ? "." : "", (int)sizeof(out.path) / 3, key);
+	if (out.tree) {
+		out.parent = v->tree;
+		return out;
+	}
+	if (v->tree)
+		out.parent = v->tree;
+	if (out.absent_count < VIEW_ABSENT_MAX)
+		out.absent[out.absent_count++] = key;
 	return out;
 }
 
-static struct view view_item(const struct view *list, const struct tree *item, uint32_t index)
+static struct view view_item(const struct view *list, const struct tree *item)
 {
 	struct view out = *list;
 
 	out.tree = item;
-	out.parent = list->tree;
-	if (list->tree && list->tree->kind == TREE_MAP && item)
-		snprintf(out.path, sizeof(out.path), "%.200s.%.*s", list->path,
-			 item->key.len < 50 ? (int)item->key.len : 50, (const char *)item->key.ptr);
-	else
-		snprintf(out.path, sizeof(out.path), "%.230s[%u]", list->path, index);
+	out.parent = list->tree ? list->tree : list->parent;
 	return out;
 }
 
 struct view view_first(const struct view *list)
 {
-	return view_item(list, list->tree ? list->tree->first : NULL, 0);
+	return view_item(list, list->tree ? list->tree->first : NULL);
 }
 
 struct view view_next(const struct view *list, const struct view *item, uint32_t *index)
 {
-	return view_item(list, item->tree->next, ++*index);
+	++*index;
+	return view_item(list, item->tree->next);
+}
+
+static uint32_t tree_index(const struct tree *t)
+{
+	uint32_t n = 0;
+
+	for (const struct tree *i = t->parent->first; i && i != t; i = i->next)
+		n++;
+	return n;
+}
+
+char *view_path(const struct view *v, char out[VIEW_PATH_MAX])
+{
+	const struct tree *way[TREE_DEPTH_MAX];
+	const struct tree *t = v->tree ? v->tree : v->parent;
+	int depth = 0;
+	struct buf b;
+
+	for (; t && t != v->root && t->parent && depth < TREE_DEPTH_MAX; t = t->parent)
+		way[depth++] = t;
+	buf_init_fixed(&b, out, VIEW_PATH_MAX - 1);
+	while (depth > 0) {
+		t = way[--depth];
+		if (t->parent->kind == TREE_LIST)
+			buf_printf(&b, "[%u]", tree_index(t));
+		else
+			buf_printf(&b, "%s%.*s", b.len ? "." : "",
+				   t->key.len < 64 ? (int)t->key.len : 64,
+				   (const char *)t->key.ptr);
+	}
+	for (uint8_t i = 0; !v->tree && i < v->absent_count; i++)
+		buf_printf(&b, "%s%s", b.len ? "." : "", v->absent[i]);
+	out[b.len] = 0;
+	return out;
 }
 
 static void view_say(const struct view *v, enum severity severity, const char *format, va_list l)
 {
 	const struct tree *at = v->tree ? v->tree : v->parent;
-	char message[400];
+	char message[400], path[VIEW_PATH_MAX];
 
 	vsnprintf(message, sizeof(message), format, l);
 	diagnostics_add(v->diagnostics, severity, v->file, at ? at->line : 0, at ? at->column : 0,
-			v->path, "%s", message);
+			view_path(v, path), "%s", message);
 }
 
 void view_error(const struct view *v, const char *format, ...)

@@ -7,30 +7,38 @@
 #include "common/addr.h"
 #include "files/tree.h"
 
-#define VIEW_PATH_MAX 256
+#define VIEW_PATH_MAX	256
+#define VIEW_ABSENT_MAX 4
 
 struct view {
-	const struct tree *tree; // NULL: absent
-	const struct tree *parent;
+	const struct tree *tree;   // NULL: absent
+	const struct tree *parent; // the nearest that is there
+	const struct tree *root;   // where paths begin
 	const char *file;
 	struct diagnostics *diagnostics;
 	struct arena *arena; // of what is read
 	bool *failed;	     // set at the first error of the object
-	char path[VIEW_PATH_MAX];
+	// Keys from parent to what is absent; more are not told apart.
+	const char *absent[VIEW_ABSENT_MAX];
+	uint8_t absent_count;
 };
 
 struct view view_root(const struct tree *document, const char *file, struct arena *a,
 		      struct diagnostics *d, bool *failed);
+// key is borrowed.
 struct view view_get(const struct view *v, const char *key);
 // Children of a list (or a map's values), one by one: start with the list's view_first.
 struct view view_first(const struct view *list);
 struct view view_next(const struct view *list, const struct view *item, uint32_t *index);
+// "spec.rules[1].action", made only where somebody has to read it.
+char *view_path(const struct view *v, char out[VIEW_PATH_MAX]);
 static inline bool view_present(const struct view *v)
 {
 	return v->tree && v->tree->kind != TREE_NULL;
 }
 
-void view_error(const struct view *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void view_error(const struct view *v, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 void view_warn(const struct view *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // Kinds of ours are strict: a key that is not in the NULL-terminated list is a typo.
 void view_only(const struct view *map, const char *const *keys);

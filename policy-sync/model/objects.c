@@ -3,6 +3,7 @@
 #include "model/objects.h"
 
 #include <stdlib.h>
+#include "model/text.h"
 
 #define MODEL_BYTES_MAX (1u << 30)
 
@@ -15,16 +16,24 @@ static const struct ss_meta default_meta = {
 	.hold_timeout_ms = 5000,
 };
 
+void mesh_config_defaults(struct mesh_config *c)
+{
+	c->meta = default_meta;
+	c->meta.trust_domain = SLICE_LIT("cluster.local");
+	c->tunnel_port = 14443;
+}
+
 struct model *model_new(void)
 {
 	struct model *m = calloc(1, sizeof(*m));
+	struct mesh_config config;
 
 	if (!m)
 		return NULL;
 	arena_init(&m->arena, MODEL_BYTES_MAX);
-	m->meta = default_meta;
-	m->meta.trust_domain = SLICE_LIT("cluster.local");
-	m->tunnel_port = 14443;
+	mesh_config_defaults(&config);
+	m->meta = config.meta;
+	m->tunnel_port = config.tunnel_port;
 	return m;
 }
 
@@ -32,11 +41,15 @@ void model_free(struct model *m)
 {
 	if (!m)
 		return;
-	struct object_list *lists[] = {&m->pods,     &m->nodes,	 &m->namespaces, &m->services,
-				       &m->slices, &m->policies, &m->limits,	 &m->data};
+	struct object_list *lists[] = {&m->texts,    &m->pods,	 &m->nodes,    &m->namespaces,
+				       &m->services, &m->slices, &m->policies, &m->limits};
 
+	for (uint32_t i = 0; i < m->texts.count; i++)
+		text_unref(m->texts.items[i]);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		free(lists[i]->items);
+	lookup_deinit(&m->names);
+	free(m->objects);
 	arena_deinit(&m->arena);
 	free(m);
 }
@@ -57,6 +70,231 @@ enum err object_add(struct object_list *l, void *item)
 	l->items[l->count++] = item;
 	return ERR_OK;
 }
+
+// ---- names -------------------------------------------------------------------------------------
+
+uint64_t object_hash(enum object_kind kind, struct slice ns, struct slice name)
+{
+	return hash_u64(kind, lookup_hash_pair(ns, name));
+}
+
+bool object_is(const struct object *o, enum object_kind kind, struct slice ns, struct slice name)
+{
+	return o->kind == kind && slice_eq(o->name, name) && slice_eq(o->namespace, ns);
+}
+
+static struct object *find(const struct model *m, enum object_kind kind, struct slice ns,
+			   struct slice name)
+{
+	uint64_t hash = object_hash(kind, ns, name);
+	uint32_t at = UINT32_MAX, i;
+
+	while (lookup_next(&m->names, hash, &at, &i)) {
+		if (object_is(&m->objects[i], kind, ns, name))
+			return &m->objects[i];
+	}
+	return NULL;
+}
+
+const struct object *model_find(const struct model *m, enum object_kind kind, struct slice ns,
+				struct slice name)
+{
+	return find(m, kind, ns, name);
+}
+
+const struct namespace_object *model_namespace(const struct model *m, struct slice name)
+{
+	const struct object *o = find(m, OBJECT_NAMESPACE, (struct slice){0}, name);
+
+	return o ? o->what : NULL;
+}
+
+const struct service_object *model_service(const struct model *m, struct slice ns,
+					   struct slice name)
+{
+	const struct object *o = find(m, OBJECT_SERVICE, ns, name);
+
+	return o ? o->what : NULL;
+}
+
+const struct data_object *model_data(const struct model *m, struct slice ns, struct slice name,
+				     bool secret)
+{
+	const struct object *o = find(m, secret ? OBJECT_SECRET : OBJECT_CONFIG_MAP, ns, name);
+
+	return o ? o->what : NULL;
+}
+
+// ---- adding ------------------------------------------------------------------------------------
+
+static enum err add_to_list(struct model *m, const struct object *o)
+{
+	struct object_list *const lists[OBJECT_KIND_COUNT] = {
+		[OBJECT_POD] = &m->pods,
+		[OBJECT_NODE] = &m->nodes,
+		[OBJECT_NAMESPACE] = &m->namespaces,
+		[OBJECT_SERVICE] = &m->services,
+		[OBJECT_ENDPOINT_SLICE] = &m->slices,
+		[OBJECT_SECURITY_POLICY] = &m->policies,
+		[OBJECT_CLUSTER_SECURITY_POLICY] = &m->policies,
+		[OBJECT_RATE_LIMIT_POLICY] = &m->limits,
+	};
+
+	return lists[o->kind] ? object_add(lists[o->kind], o->what) : ERR_OK;
+}
+
+static enum err add_object(struct model *m, const struct object *o, struct security_policy *copy)
+{
+	if (m->object_count == MODEL_OBJECTS_MAX)
+		return ERR_FULL;
+	if (m->object_count == m->object_room) {
+		uint32_t room = m->object_room ? m->object_room * 2 : 64;
+		struct object *grown = realloc(m->objects, room * sizeof(*grown));
+
+		if (!grown)
+			return ERR_NOMEM;
+		m->objects = grown;
+		m->object_room = room;
+	}
+	m->objects[m->object_count] = *o;
+	m->objects[m->object_count].policy = copy;
+	return lookup_put(&m->names, object_hash(o->kind, o->namespace, o->name),
+			  m->object_count++);
+}
+
+static bool is_security(enum object_kind kind)
+{
+	return kind == OBJECT_SECURITY_POLICY || kind == OBJECT_CLUSTER_SECURITY_POLICY;
+}
+
+// Objects come text by text.
+static enum err hold_text(struct model *m, struct text *t)
+{
+	enum err err;
+
+	if (!t || (m->texts.count > 0 && m->texts.items[m->texts.count - 1] == t))
+		return ERR_OK;
+	err = object_add(&m->texts, t);
+	if (err == ERR_OK)
+		text_ref(t);
+	return err;
+}
+
+static enum err add_policy(struct model *m, const struct object *o, const char *why,
+			   struct security_policy **out)
+{
+	struct security_policy *copy = arena_alloc(&m->arena, 1, sizeof(*copy));
+
+	if (!copy)
+		return ERR_NOMEM;
+	*copy = *(const struct security_policy *)o->what;
+	if (why && copy->broken.len == 0) {
+		copy->broken = arena_copy(&m->arena, slice_str(why));
+		if (!copy->broken.ptr)
+			return ERR_NOMEM;
+	}
+	*out = copy;
+	return object_add(&m->policies, copy);
+}
+
+static enum err add_under_name(struct model *m, const struct object *o, const char *why)
+{
+	struct security_policy *copy = NULL;
+	enum err err;
+
+	if (find(m, o->kind, o->namespace, o->name))
+		return ERR_EXISTS;
+	err = hold_text(m, o->text);
+	if (err == ERR_OK)
+		err = is_security(o->kind) ? add_policy(m, o, why, &copy) : add_to_list(m, o);
+	return err == ERR_OK ? add_object(m, o, copy) : err;
+}
+
+enum err model_add(struct model *m, const struct object *o)
+{
+	return add_under_name(m, o, NULL);
+}
+
+enum err model_add_broken(struct model *m, const struct object *o, const char *why)
+{
+	return add_under_name(m, o, why);
+}
+
+enum err model_add_disputed(struct model *m, const struct object *o)
+{
+	static const char why[] = "two policies that differ have this name";
+	const struct object *first = find(m, o->kind, o->namespace, o->name);
+	struct security_policy *copy;
+	enum err err = hold_text(m, o->text);
+
+	if (first && first->policy && first->policy->broken.len == 0)
+		first->policy->broken = SLICE_LIT(why);
+	return err == ERR_OK ? add_policy(m, o, why, &copy) : err;
+}
+
+// ---- when all are there ------------------------------------------------------------------------
+
+static int by_age(int64_t a, int64_t b, struct slice a_ns, struct slice b_ns, struct slice a_name,
+		  struct slice b_name)
+{
+	int order;
+
+	if (a != b)
+		return a < b ? -1 : 1;
+	order = slice_cmp(a_ns, b_ns);
+	return order != 0 ? order : slice_cmp(a_name, b_name);
+}
+
+static int policies_by_age(const void *a, const void *b)
+{
+	const struct security_policy *x = *(void *const *)a, *y = *(void *const *)b;
+	int order = by_age(x->created_unix_ms, y->created_unix_ms, x->namespace, y->namespace,
+			   x->name, y->name);
+
+	if (order == 0) // disputed
+		order = strcmp(x->origin.file, y->origin.file);
+	return order != 0 ? order : x->origin.line < y->origin.line ? -1 : 1;
+}
+
+static int limits_by_age(const void *a, const void *b)
+{
+	const struct rate_limit_policy *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return by_age(x->created_unix_ms, y->created_unix_ms, x->namespace, y->namespace, x->name,
+		      y->name);
+}
+
+static int services_by_name(const void *a, const void *b)
+{
+	const struct service_object *x = *(void *const *)a, *y = *(void *const *)b;
+	int order = slice_cmp(x->namespace, y->namespace);
+
+	return order != 0 ? order : slice_cmp(x->name, y->name);
+}
+
+static void sort(struct object_list *l, int (*order)(const void *, const void *))
+{
+	if (l->count > 0)
+		qsort(l->items, l->count, sizeof(*l->items), order);
+}
+
+void model_settle(struct model *m)
+{
+	const struct object *o =
+		find(m, OBJECT_MESH_CONFIG, (struct slice){0}, SLICE_LIT("default"));
+	const struct mesh_config *config = o ? o->what : NULL;
+
+	if (config) {
+		m->meta = config->meta;
+		m->tunnel_port = config->tunnel_port;
+	}
+	// What is compiled does not depend on which file says what.
+	sort(&m->policies, policies_by_age);
+	sort(&m->limits, limits_by_age);
+	sort(&m->services, services_by_name);
+}
+
+// ---- labels ------------------------------------------------------------------------------------
 
 bool labels_get(const struct labels *l, const char *key, struct slice *value)
 {
@@ -81,38 +319,4 @@ bool labels_match(const struct labels *selector, const struct labels *labels)
 			return false;
 	}
 	return true;
-}
-
-const struct namespace_object *model_namespace(const struct model *m, struct slice name)
-{
-	for (uint32_t i = 0; i < m->namespaces.count; i++) {
-		const struct namespace_object *n = m->namespaces.items[i];
-
-		if (slice_eq(n->name, name))
-			return n;
-	}
-	return NULL;
-}
-
-const struct service_object *model_service(const struct model *m, struct slice ns, struct slice name)
-{
-	for (uint32_t i = 0; i < m->services.count; i++) {
-		const struct service_object *s = m->services.items[i];
-
-		if (slice_eq(s->name, name) && slice_eq(s->namespace, ns))
-			return s;
-	}
-	return NULL;
-}
-
-const struct data_object *model_data(const struct model *m, struct slice ns, struct slice name,
-				     bool secret)
-{
-	for (uint32_t i = 0; i < m->data.count; i++) {
-		const struct data_object *d = m->data.items[i];
-
-		if (d->secret == secret && slice_eq(d->name, name) && slice_eq(d->namespace, ns))
-			return d;
-	}
-	return NULL;
 }

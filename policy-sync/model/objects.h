@@ -1,14 +1,34 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The objects that policy-sync understands, as far as it needs them: read from YAML files now, from
-// the Kubernetes API later (kube/). Plain data in the model's arena; whole pods are never kept.
+// the Kubernetes API later (kube/). Plain data in the arenas of the texts that say it (model/text); a
+// model is what holds at one moment, and keeps its texts alive.
 #pragma once
 
 #include "common/snapshot_schema.h"
 #include "files/diagnostics.h"
+#include "files/tree.h"
+#include "model/lookup.h"
+
+enum object_kind {
+	OBJECT_NONE = 0,
+	OBJECT_POD,
+	OBJECT_NODE,
+	OBJECT_NAMESPACE,
+	OBJECT_SERVICE,
+	OBJECT_ENDPOINT_SLICE,
+	OBJECT_SECRET,
+	OBJECT_CONFIG_MAP,
+	OBJECT_SECURITY_POLICY,
+	OBJECT_CLUSTER_SECURITY_POLICY,
+	OBJECT_RATE_LIMIT_POLICY,
+	OBJECT_MESH_CONFIG,
+	OBJECT_KIND_COUNT
+};
 
 struct origin { // where it was written, for findings
 	const char *file;
 	uint32_t line;
+	const struct tree *tree; // of the whole object
 };
 
 struct label {
@@ -59,7 +79,7 @@ struct namespace_object {
 struct service_port_object {
 	struct slice name;
 	uint16_t port;
-	uint16_t target;	  // 0: by name
+	uint16_t target; // 0: by name
 	struct slice target_name;
 	uint16_t node_port;
 	bool tcp;
@@ -101,8 +121,9 @@ enum target_kind { TARGET_NONE = 0, TARGET_NAMESPACE, TARGET_SERVICE, TARGET_POD
 struct target {
 	enum target_kind kind;
 	struct slice name;
-	struct slice section; // a port's name
-	struct labels selector; // TARGET_POD
+	struct slice section;	 // a port's name
+	struct labels selector;	 // TARGET_POD
+	const struct tree *tree; // where it stands; NULL: made up for a policy that names none
 };
 
 // What one policy says: the top-level fields that it names.
@@ -116,26 +137,32 @@ struct policy_spec {
 	bool jwt_optional;
 	struct ss_provider *providers;
 	uint32_t provider_count;
-	bool has_peer_tls; // read, and Permissive is what there is until Strict is enforced
+	const struct tree *tree; // NULL: absent
 };
+
+// Objects without a creationTimestamp are younger than all that have one.
+#define CREATED_UNKNOWN INT64_MAX
 
 struct security_policy {
 	struct origin origin;
 	struct slice namespace, name; // namespace empty: ClusterSecurityPolicy
 	struct slice title;	      // "SecurityPolicy/ns/name"
+	int64_t created_unix_ms;
 	enum enforcement_mode mode;
 	struct target *targets;
 	uint32_t target_count;
 	struct labels namespace_selector; // cluster-wide ones
 	bool all_namespaces;
-	struct policy_spec spec;     // namespaced; cluster: defaults
+	struct policy_spec spec;      // namespaced; cluster: defaults
 	struct policy_spec overrides; // cluster only
-	struct slice broken;	     // why it cannot be enforced: its targets refuse
+	struct slice broken;	      // why it cannot be enforced: its targets refuse
+	bool any_section; // it names a port that there is not: the whole Service refuses
 };
 
 struct rate_limit_policy {
 	struct origin origin;
 	struct slice namespace, name, title;
+	int64_t created_unix_ms;
 	struct target *targets;
 	uint32_t target_count;
 	struct ss_limit *limits;
@@ -144,13 +171,31 @@ struct rate_limit_policy {
 
 struct data_object { // Secret, ConfigMap
 	struct slice namespace, name;
-	bool secret;
-	struct labels data; // Secrets: decoded
+	struct labels data; // decoded
 };
+
+struct mesh_config {
+	struct ss_meta meta;
+	uint16_t tunnel_port;
+};
+
+void mesh_config_defaults(struct mesh_config *c);
 
 #define MODEL_OBJECTS_MAX 1000000
 
-// A growing list without a macro a kind: items are pointers into the arena.
+struct text;
+
+// What a model says under one name.
+struct object {
+	enum object_kind kind;
+	struct slice namespace, name; // namespace empty: the kind has none
+	void *what;		      // struct pod, ...
+	struct text *text;	      // that it lies in
+	const struct tree *tree;
+	struct security_policy *policy; // the model's own copy, of a security policy
+};
+
+// A growing list without a macro a kind: items are pointers into arenas.
 struct object_list {
 	void **items;
 	uint32_t count;
@@ -159,21 +204,39 @@ struct object_list {
 
 struct model {
 	struct arena arena;
-	struct object_list pods, nodes, namespaces, services, slices, policies, limits, data;
+	struct object *objects; // all, in the order in which they were added
+	uint32_t object_count, object_room;
+	struct lookup names;
+	struct object_list texts; // held
+	struct object_list pods, nodes, namespaces, services, slices, policies, limits;
 	struct ss_meta meta; // MeshConfig, or its defaults
-	bool has_mesh_config;
-	bool incomplete; // a file could not be read whole: what it says is not known
+	bool incomplete;     // something that could be a policy is not known
 	uint16_t tunnel_port;
 };
 
 struct model *model_new(void);
 void model_free(struct model *m);
+// ERR_EXISTS: there is one of this kind and name, and it stays. Policies are copied: the model's may
+// be changed, the texts' may not. ERR_NOMEM, ERR_FULL.
+enum err must_check model_add(struct model *m, const struct object *o);
+// A security policy beside one of the same name: both are broken.
+enum err must_check model_add_disputed(struct model *m, const struct object *o);
+// The same with a reason why it is not in force; its targets refuse.
+enum err must_check model_add_broken(struct model *m, const struct object *o, const char *why);
+// After the last object: policies in their order of age, and what a MeshConfig says.
+void model_settle(struct model *m);
+const struct object *model_find(const struct model *m, enum object_kind kind, struct slice ns,
+				struct slice name);
+// For other tables keyed by what an object is called.
+uint64_t object_hash(enum object_kind kind, struct slice ns, struct slice name);
+bool object_is(const struct object *o, enum object_kind kind, struct slice ns, struct slice name);
+
 // ERR_NOMEM, ERR_FULL.
 enum err must_check object_add(struct object_list *l, void *item);
-
 bool labels_match(const struct labels *selector, const struct labels *labels);
 bool labels_get(const struct labels *l, const char *key, struct slice *value);
 const struct namespace_object *model_namespace(const struct model *m, struct slice name);
-const struct service_object *model_service(const struct model *m, struct slice ns, struct slice name);
+const struct service_object *model_service(const struct model *m, struct slice ns,
+					   struct slice name);
 const struct data_object *model_data(const struct model *m, struct slice ns, struct slice name,
 				     bool secret);

@@ -1,44 +1,70 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Documents to objects: one document (or each item of a List) into the model. Unknown kinds are passed
-// over; what cannot be read is a finding, and a security policy that cannot be read is kept as
-// broken, so that its targets refuse.
+// Documents to objects. What cannot be read is a finding, and a security policy that cannot be read is kept
+// as broken, so that its targets refuse. Unknown kinds are passed over; what does not say what it
+// is might be a policy, and nobody may take it for none.
 #pragma once
 
 #include "files/view.h"
-#include "model/objects.h"
+#include "model/text.h"
 
-void read_document(struct model *m, const struct view *v);
-
-// read_kubernetes.c, read_policy.c
 struct object_meta {
 	struct slice namespace, name, uid;
 	struct labels labels;
-	struct labels annotations;
+	int64_t created_unix_ms;
 	struct origin origin;
 };
+
+// What a reader is given, and where it says what it found.
+struct reading {
+	const struct view *v;
+	const struct object_meta *meta;
+	const struct model *model; // our kinds: what they may name; else NULL
+	bool *uses_data;
+};
+
+struct kind {
+	const char *group; // prefix of apiVersion
+	const char *name;
+	enum object_kind kind;
+	bool is_ours;
+	bool has_namespace;
+	// NULL: there is nothing to keep; with a finding if it could not be read.
+	void *(*read)(const struct reading *r);
+};
+
+// Which kind a document is and what it is called; NULL without a finding: nothing of ours.
+const struct kind *read_identity(const struct view *v, struct slice *ns, struct slice *name);
+// The items of a List, else NULL.
+bool read_is_list(const struct view *v, struct view *items);
+void *read_object(const struct kind *k, const struct reading *r);
+
+// read_kubernetes.c, read_policy.c
 bool read_meta(const struct view *v, struct object_meta *out);
 bool read_labels(const struct view *v, struct labels *out);
-void read_pod(struct model *m, const struct view *v);
-void read_node(struct model *m, const struct view *v);
-void read_namespace(struct model *m, const struct view *v);
-void read_service(struct model *m, const struct view *v);
-void read_endpoint_slice(struct model *m, const struct view *v);
-void read_secret(struct model *m, const struct view *v);
-void read_config_map(struct model *m, const struct view *v);
-void read_security_policy(struct model *m, const struct view *v);
-void read_cluster_security_policy(struct model *m, const struct view *v);
-void read_rate_limit_policy(struct model *m, const struct view *v);
-void read_mesh_config(struct model *m, const struct view *v);
+void *read_pod(const struct reading *r);
+void *read_node(const struct reading *r);
+void *read_namespace(const struct reading *r);
+void *read_service(const struct reading *r);
+void *read_endpoint_slice(const struct reading *r);
+void *read_secret(const struct reading *r);
+void *read_config_map(const struct reading *r);
+void *read_security_policy(const struct reading *r);
+void *read_cluster_security_policy(const struct reading *r);
+void *read_rate_limit_policy(const struct reading *r);
+void *read_mesh_config(const struct reading *r);
 // Parts shared by policies and limits.
-bool read_targets(const struct view *spec, struct object_meta *meta, struct target **out,
+bool read_targets(const struct view *spec, const struct object_meta *meta, struct target **out,
 		  uint32_t *count);
 bool read_paths(const struct view *v, struct ss_path_match **out, uint32_t *count);
 bool read_cidrs(const struct view *v, struct cidr **out, uint32_t *count);
 bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *count);
-struct policy_spec;
-bool read_jwt(struct model *m, const struct view *v, const struct object_meta *meta,
-	      struct policy_spec *spec);
+bool read_methods(const struct view *v, struct slice **out, uint32_t *count);
+bool read_jwt(const struct reading *r, const struct view *v, struct policy_spec *spec);
+// "SecurityPolicy/namespace/name".
+struct slice read_title(const struct view *v, const char *kind, const struct object_meta *meta);
 // Room for the entries of a list of at most max, or NULL with a finding.
 void *read_list(const struct view *list, uint32_t max, size_t item_bytes);
 struct slice read_lower(struct arena *a, struct slice s);
 bool read_jwks(const struct view *at, struct slice json, struct ss_provider *out);
+// RFC 3339 to milliseconds of the Unix epoch; false: it is none.
+bool read_time(struct slice text, int64_t *unix_ms);

@@ -3,7 +3,7 @@
 // read.h.
 #include "model/read.h"
 
-#define ADDRS_MAX SNAPSHOT_ADDRS_PER_OBJECT_MAX
+#define ADDRS_MAX  SNAPSHOT_ADDRS_PER_OBJECT_MAX
 #define MODE_LABEL "portcullis.dev/dataplane-mode"
 
 bool read_labels(const struct view *v, struct labels *out)
@@ -32,17 +32,24 @@ bool read_labels(const struct view *v, struct labels *out)
 bool read_meta(const struct view *v, struct object_meta *out)
 {
 	struct view meta = view_get(v, "metadata");
-	struct view name = view_get(&meta, "name"), ns = view_get(&meta, "namespace");
 	struct view uid = view_get(&meta, "uid"), labels = view_get(&meta, "labels");
-	struct view annotations = view_get(&meta, "annotations");
+	struct view created = view_get(&meta, "creationTimestamp");
+	struct slice text;
 
-	*out = (struct object_meta){.origin = {v->file, v->tree->line}};
-	if (!view_short_text(&name, 253, &out->name) ||
-	    (view_present(&ns) && !view_short_text(&ns, 63, &out->namespace)))
-		return false;
+	out->origin = (struct origin){v->file, v->tree->line, v->tree};
+	out->created_unix_ms = CREATED_UNKNOWN;
+	if (view_present(&created)) {
+		if (!view_text(&created, &text))
+			return false;
+		if (!read_time(text, &out->created_unix_ms)) {
+			view_error(&created, "is no time such as 2026-01-02T03:04:05Z: \"%.*s\"",
+				   SLICE_ARG(text));
+			return false;
+		}
+	}
 	if (view_present(&uid) && !view_short_text(&uid, 64, &out->uid))
 		return false;
-	return read_labels(&labels, &out->labels) && read_labels(&annotations, &out->annotations);
+	return read_labels(&labels, &out->labels);
 }
 
 static enum dataplane_mode read_mode(const struct view *v, const struct labels *l)
@@ -60,54 +67,83 @@ static enum dataplane_mode read_mode(const struct view *v, const struct labels *
 	return DATAPLANE_UNSET;
 }
 
-static void add(const struct view *v, struct object_list *list, void *item)
+// Room for an object, or NULL with a finding.
+static void *make(const struct reading *r, size_t bytes)
 {
-	if (!item || object_add(list, item) != ERR_OK)
-		view_error(v, "there are too many objects");
+	void *object = arena_alloc(r->v->arena, 1, bytes);
+
+	if (!object)
+		view_error(r->v, "there is too much in this file");
+	return object;
 }
 
-// A list of maps (key set) or texts (key NULL) with one address each.
+// A list of maps (key set) or texts (key NULL) with one address each, behind those that are there.
 static bool read_addrs(const struct view *v, const char *key, struct addr **out, uint32_t *count)
 {
 	uint32_t n = tree_count(v->tree), index = 0;
+	struct addr *list;
 
 	if (!view_present(v))
 		return true;
 	if (!view_require(v, TREE_LIST))
 		return false;
-	if (!*out)
-		*out = arena_alloc(v->arena, ADDRS_MAX, sizeof(**out));
-	if (!*out || *count + n > ADDRS_MAX) {
+	list = *count + n <= ADDRS_MAX ? arena_alloc(v->arena, *count + n, sizeof(*list)) : NULL;
+	if (!list) {
 		view_error(v, "has too many addresses");
 		return false;
 	}
+	if (*count > 0)
+		memcpy(list, *out, *count * sizeof(*list));
+	*out = list;
 	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
 		struct view at = key ? view_get(&i, key) : i;
 
 		if (key && !view_present(&at))
 			continue; // a load balancer's host name
-		if (!view_addr(&at, &(*out)[*count]))
+		if (!view_addr(&at, &list[*count]))
 			return false;
 		(*count)++;
 	}
 	return true;
 }
 
+// A single address where the list is absent.
+static bool read_one_addr(const struct view *v, struct addr **out, uint32_t *count)
+{
+	*out = arena_alloc(v->arena, 1, sizeof(**out));
+	*count = *out && view_addr(v, *out) ? 1 : 0;
+	return *count == 1;
+}
+
 // ---- Pod ---------------------------------------------------------------------------------------
+
+// What a targetPort may name: ports of all containers.
+static struct named_port *make_container_ports(const struct view *containers)
+{
+	uint32_t n = 0;
+
+	for (const struct tree *c = containers->tree ? containers->tree->first : NULL; c;
+	     c = c->next)
+		n += tree_count(tree_get(c, "ports"));
+	if (n > SNAPSHOT_PORTS_PER_OBJECT_MAX)
+		n = SNAPSHOT_PORTS_PER_OBJECT_MAX;
+	return arena_alloc(containers->arena, n, sizeof(struct named_port));
+}
 
 static bool read_container_ports(const struct view *spec, struct pod *p)
 {
 	struct view containers = view_get(spec, "containers");
 	uint32_t index = 0;
 
-	p->ports = arena_alloc(spec->arena, SNAPSHOT_PORTS_PER_OBJECT_MAX, sizeof(*p->ports));
+	p->ports = make_container_ports(&containers);
 	for (struct view c = view_first(&containers); p->ports && c.tree;
 	     c = view_next(&containers, &c, &index)) {
 		struct view ports = view_get(&c, "ports");
 		uint32_t k = 0;
 
 		for (struct view i = view_first(&ports); i.tree; i = view_next(&ports, &i, &k)) {
-			struct view name = view_get(&i, "name"), port = view_get(&i, "containerPort");
+			struct view name = view_get(&i, "name"),
+				    port = view_get(&i, "containerPort");
 			uint64_t n;
 
 			if (!view_present(&name) || p->port_count == SNAPSHOT_PORTS_PER_OBJECT_MAX)
@@ -118,7 +154,7 @@ static bool read_container_ports(const struct view *spec, struct pod *p)
 			p->ports[p->port_count++].port = (uint16_t)n;
 		}
 	}
-	return true;
+	return p->ports != NULL;
 }
 
 static bool read_pod_status(const struct view *v, struct pod *p)
@@ -134,42 +170,38 @@ static bool read_pod_status(const struct view *v, struct pod *p)
 	}
 	if (!read_addrs(&ips, "ip", &p->addrs, &p->addr_count))
 		return false;
-	if (p->addr_count > 0 || !view_present(&ip))
-		return true;
-	p->addrs = arena_alloc(v->arena, 1, sizeof(*p->addrs));
-	p->addr_count = 1;
-	return p->addrs && view_addr(&ip, &p->addrs[0]);
+	return p->addr_count > 0 || !view_present(&ip) ||
+	       read_one_addr(&ip, &p->addrs, &p->addr_count);
 }
 
-void read_pod(struct model *m, const struct view *v)
+void *read_pod(const struct reading *r)
 {
+	const struct view *v = r->v;
 	struct view spec = view_get(v, "spec"), node = view_get(&spec, "nodeName");
 	struct view account = view_get(&spec, "serviceAccountName");
 	struct view host = view_get(&spec, "hostNetwork");
-	struct pod *p = arena_alloc(v->arena, 1, sizeof(*p));
-	struct object_meta meta;
+	struct pod *p = make(r, sizeof(*p));
 
-	if (!p || !read_meta(v, &meta))
-		return;
-	p->origin = meta.origin;
-	p->namespace = meta.namespace;
-	p->name = meta.name;
-	p->uid = meta.uid;
-	p->labels = meta.labels;
-	p->mode = read_mode(v, &meta.labels);
+	if (!p)
+		return NULL;
+	p->origin = r->meta->origin;
+	p->namespace = r->meta->namespace;
+	p->name = r->meta->name;
+	p->uid = r->meta->uid;
+	p->labels = r->meta->labels;
+	p->mode = read_mode(v, &r->meta->labels);
 	p->service_account = SLICE_LIT("default");
 	if (p->uid.len == 0) {
 		struct view at = view_get(v, "metadata");
 
 		view_error(&at, "uid is required");
-		return;
+		return NULL;
 	}
 	if ((view_present(&node) && !view_short_text(&node, 253, &p->node)) ||
 	    (view_present(&account) && !view_short_text(&account, 253, &p->service_account)) ||
 	    (view_present(&host) && !view_bool(&host, &p->host_network)))
-		return;
-	if (read_container_ports(&spec, p) && read_pod_status(v, p))
-		add(v, &m->pods, p);
+		return NULL;
+	return read_container_ports(&spec, p) && read_pod_status(v, p) ? p : NULL;
 }
 
 // ---- Node, Namespace ---------------------------------------------------------------------------
@@ -179,8 +211,9 @@ static bool read_node_addresses(const struct view *status, struct node_object *n
 	struct view list = view_get(status, "addresses");
 	uint32_t index = 0;
 
-	n->addrs = arena_alloc(status->arena, ADDRS_MAX, sizeof(*n->addrs));
-	for (struct view i = view_first(&list); n->addrs && i.tree; i = view_next(&list, &i, &index)) {
+	n->addrs = arena_alloc(status->arena, tree_count(list.tree), sizeof(*n->addrs));
+	for (struct view i = view_first(&list); n->addrs && i.tree;
+	     i = view_next(&list, &i, &index)) {
 		struct view type = view_get(&i, "type"), address = view_get(&i, "address");
 		struct slice s;
 
@@ -196,37 +229,34 @@ static bool read_node_addresses(const struct view *status, struct node_object *n
 	return n->addrs != NULL;
 }
 
-void read_node(struct model *m, const struct view *v)
+void *read_node(const struct reading *r)
 {
-	struct node_object *n = arena_alloc(v->arena, 1, sizeof(*n));
-	struct view status = view_get(v, "status");
-	struct object_meta meta;
+	struct view status = view_get(r->v, "status");
+	struct node_object *n = make(r, sizeof(*n));
 	struct slice value;
 
-	if (!n || !read_meta(v, &meta))
-		return;
-	n->origin = meta.origin;
-	n->name = meta.name;
-	(void)labels_get(&meta.labels, "topology.kubernetes.io/zone", &n->zone);
+	if (!n)
+		return NULL;
+	n->origin = r->meta->origin;
+	n->name = r->meta->name;
+	(void)labels_get(&r->meta->labels, "topology.kubernetes.io/zone", &n->zone);
 	// Any node may be one where traffic from outside comes in, unless it is told otherwise.
-	n->ingress = !(labels_get(&meta.labels, "portcullis.dev/ingress", &value) &&
+	n->ingress = !(labels_get(&r->meta->labels, "portcullis.dev/ingress", &value) &&
 		       slice_eq_str(value, "false"));
-	if (read_node_addresses(&status, n))
-		add(v, &m->nodes, n);
+	return read_node_addresses(&status, n) ? n : NULL;
 }
 
-void read_namespace(struct model *m, const struct view *v)
+void *read_namespace(const struct reading *r)
 {
-	struct namespace_object *n = arena_alloc(v->arena, 1, sizeof(*n));
-	struct object_meta meta;
+	struct namespace_object *n = make(r, sizeof(*n));
 
-	if (!n || !read_meta(v, &meta))
-		return;
-	n->origin = meta.origin;
-	n->name = meta.name;
-	n->labels = meta.labels;
-	n->mode = read_mode(v, &meta.labels);
-	add(v, &m->namespaces, n);
+	if (!n)
+		return NULL;
+	n->origin = r->meta->origin;
+	n->name = r->meta->name;
+	n->labels = r->meta->labels;
+	n->mode = read_mode(r->v, &r->meta->labels);
+	return n;
 }
 
 // ---- Service -----------------------------------------------------------------------------------
@@ -237,10 +267,14 @@ static enum app_protocol app_protocol_of(struct slice s)
 		const char *name;
 		enum app_protocol protocol;
 	} rows[] = {
-		{"http", APP_PROTOCOL_HTTP},	      {"kubernetes.io/ws", APP_PROTOCOL_HTTP},
-		{"kubernetes.io/h2c", APP_PROTOCOL_HTTP2}, {"grpc", APP_PROTOCOL_HTTP2},
-		{"https", APP_PROTOCOL_TLS},	      {"tls", APP_PROTOCOL_TLS},
-		{"kubernetes.io/wss", APP_PROTOCOL_TLS},   {"tcp", APP_PROTOCOL_TCP},
+		{"http", APP_PROTOCOL_HTTP},
+		{"kubernetes.io/ws", APP_PROTOCOL_HTTP},
+		{"kubernetes.io/h2c", APP_PROTOCOL_HTTP2},
+		{"grpc", APP_PROTOCOL_HTTP2},
+		{"https", APP_PROTOCOL_TLS},
+		{"tls", APP_PROTOCOL_TLS},
+		{"kubernetes.io/wss", APP_PROTOCOL_TLS},
+		{"tcp", APP_PROTOCOL_TCP},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -352,47 +386,51 @@ static bool read_affinity(const struct view *spec, struct service_object *s)
 	return true;
 }
 
-void read_service(struct model *m, const struct view *v)
+static bool read_service_spec(const struct view *v, struct service_object *s)
 {
-	struct service_object *s = arena_alloc(v->arena, 1, sizeof(*s));
 	struct view spec = view_get(v, "spec"), selector = view_get(&spec, "selector");
 	struct view ips = view_get(&spec, "clusterIPs"), ip = view_get(&spec, "clusterIP");
 	struct view external = view_get(&spec, "externalIPs"), status = view_get(v, "status");
 	struct view balancer = view_get(&status, "loadBalancer");
 	struct view ingress = view_get(&balancer, "ingress");
 	struct view ranges = view_get(&spec, "loadBalancerSourceRanges");
-	struct view type = view_get(&spec, "type");
-	struct object_meta meta;
 	struct slice text;
-
-	if (!s || !read_meta(v, &meta))
-		return;
-	s->origin = meta.origin;
-	s->namespace = meta.namespace;
-	s->name = meta.name;
-	if (view_present(&type) && view_text(&type, &text) && slice_eq_str(text, "ExternalName"))
-		return;
 	bool headless = view_present(&ip) && view_text(&ip, &text) && slice_eq_str(text, "None");
 
 	if (!headless && view_present(&ips)) {
 		if (!read_addrs(&ips, NULL, &s->addrs, &s->addr_count))
-			return;
+			return false;
 	} else if (!headless && view_present(&ip)) {
-		s->addrs = arena_alloc(v->arena, ADDRS_MAX, sizeof(*s->addrs));
-		if (!s->addrs || !view_addr(&ip, &s->addrs[s->addr_count++]))
-			return;
+		if (!read_one_addr(&ip, &s->addrs, &s->addr_count))
+			return false;
 	}
 	if (!read_addrs(&external, NULL, &s->addrs, &s->addr_count) ||
 	    !read_addrs(&ingress, "ip", &s->addrs, &s->addr_count) ||
 	    !read_labels(&selector, &s->selector) || !read_service_ports(&spec, s) ||
 	    !read_affinity(&spec, s))
-		return;
+		return false;
 	if (view_present(&ranges) &&
 	    !read_cidrs(&ranges, &s->source_ranges, &s->source_range_count))
-		return;
+		return false;
 	s->internal_local = is_local(&spec, "internalTrafficPolicy");
 	s->external_local = is_local(&spec, "externalTrafficPolicy");
-	add(v, &m->services, s);
+	return true;
+}
+
+void *read_service(const struct reading *r)
+{
+	struct view spec = view_get(r->v, "spec"), type = view_get(&spec, "type");
+	struct service_object *s = make(r, sizeof(*s));
+	struct slice text;
+
+	if (!s)
+		return NULL;
+	s->origin = r->meta->origin;
+	s->namespace = r->meta->namespace;
+	s->name = r->meta->name;
+	if (view_present(&type) && view_text(&type, &text) && slice_eq_str(text, "ExternalName"))
+		return NULL; // a name in DNS: there is no address, hence nothing to do
+	return read_service_spec(r->v, s) ? s : NULL;
 }
 
 // ---- EndpointSlice -----------------------------------------------------------------------------
@@ -433,7 +471,8 @@ static bool read_slice_ports(const struct view *v, struct endpoint_slice *s)
 	uint32_t n = tree_count(list.tree), index = 0;
 
 	s->ports = arena_alloc(v->arena, n, sizeof(*s->ports));
-	for (struct view i = view_first(&list); s->ports && i.tree; i = view_next(&list, &i, &index)) {
+	for (struct view i = view_first(&list); s->ports && i.tree;
+	     i = view_next(&list, &i, &index)) {
 		struct view name = view_get(&i, "name"), port = view_get(&i, "port");
 		uint64_t number;
 
@@ -449,55 +488,25 @@ static bool read_slice_ports(const struct view *v, struct endpoint_slice *s)
 	return s->ports != NULL;
 }
 
-void read_endpoint_slice(struct model *m, const struct view *v)
+void *read_endpoint_slice(const struct reading *r)
 {
-	struct endpoint_slice *s = arena_alloc(v->arena, 1, sizeof(*s));
-	struct view list = view_get(v, "endpoints");
+	struct view list = view_get(r->v, "endpoints");
+	struct endpoint_slice *s = make(r, sizeof(*s));
 	uint32_t n = tree_count(list.tree), index = 0;
-	struct object_meta meta;
 
-	if (!s || !read_meta(v, &meta))
-		return;
-	s->origin = meta.origin;
-	s->namespace = meta.namespace;
-	if (!labels_get(&meta.labels, "kubernetes.io/service-name", &s->service))
-		return; // belongs to no Service
-	s->endpoints = arena_alloc(v->arena, n, sizeof(*s->endpoints));
-	if (!s->endpoints || !read_slice_ports(v, s))
-		return;
+	if (!s)
+		return NULL;
+	s->origin = r->meta->origin;
+	s->namespace = r->meta->namespace;
+	if (!labels_get(&r->meta->labels, "kubernetes.io/service-name", &s->service))
+		return NULL; // belongs to no Service
+	s->endpoints = arena_alloc(r->v->arena, n, sizeof(*s->endpoints));
+	if (!s->endpoints || !read_slice_ports(r->v, s))
+		return NULL;
 	for (struct view i = view_first(&list); i.tree; i = view_next(&list, &i, &index)) {
 		if (!read_endpoint(&i, &s->endpoints[s->endpoint_count]))
-			return;
+			return NULL;
 		s->endpoint_count++;
 	}
-	add(v, &m->slices, s);
-}
-
-// ---- ConfigMap, Secret -------------------------------------------------------------------------
-
-static void read_data(struct model *m, const struct view *v, const char *key, bool secret)
-{
-	struct data_object *d = arena_alloc(v->arena, 1, sizeof(*d));
-	struct view data = view_get(v, key);
-	struct object_meta meta;
-
-	if (!d || !read_meta(v, &meta) || !read_labels(&data, &d->data))
-		return;
-	d->namespace = meta.namespace;
-	d->name = meta.name;
-	d->secret = secret;
-	add(v, &m->data, d);
-}
-
-void read_config_map(struct model *m, const struct view *v)
-{
-	read_data(m, v, "data", false);
-}
-
-void read_secret(struct model *m, const struct view *v)
-{
-	// stringData is what people write by hand; data (base64) is decoded where it is used.
-	struct view text = view_get(v, "stringData");
-
-	read_data(m, v, view_present(&text) ? "stringData" : "data", true);
+	return s;
 }

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#define RULES_MAX 64
+#define RULES_MAX	 64
 #define KEYS_MAX_DEFAULT 100000
 
 static const char *const units[] = {"Second", "Minute", "Hour", "Day", NULL};
@@ -33,7 +33,8 @@ static bool read_source_cidr(const struct view *v, struct ss_limit *l)
 
 static bool read_selector(const struct view *v, struct ss_limit *l)
 {
-	static const char *const keys[] = {"sourceCIDR", "headers", "methods", "path", "paths", NULL};
+	static const char *const keys[] = {"sourceCIDR", "headers", "methods",
+					   "path",	 "paths",   NULL};
 	struct view source = view_get(v, "sourceCIDR"), headers = view_get(v, "headers");
 	struct view methods = view_get(v, "methods"), path = view_get(v, "path");
 	struct view paths = view_get(v, "paths");
@@ -75,7 +76,8 @@ static bool read_amount(const struct view *v, struct ss_limit *l)
 	if (!view_require(v, TREE_MAP))
 		return false;
 	view_only(v, keys);
-	if (!view_number(&requests, 1, 1000000000, &l->requests) || !view_word(&unit, units, &index))
+	if (!view_number(&requests, 1, 1000000000, &l->requests) ||
+	    !view_word(&unit, units, &index))
 		return false;
 	l->unit_s = unit_seconds[index];
 	return !view_present(&burst) || view_number(&burst, 1, 1000000000, &l->burst);
@@ -92,7 +94,8 @@ static bool read_limit(const struct view *v, const struct object_meta *meta, str
 	view_only(v, keys);
 	l->policy = title;
 	l->keys_max = KEYS_MAX_DEFAULT;
-	if (!view_short_text(&name, 200, &l->rule) || !read_selectors(&selectors, l) || !read_amount(&limit, l))
+	if (!view_short_text(&name, 200, &l->rule) || !read_selectors(&selectors, l) ||
+	    !read_amount(&limit, l))
 		return false;
 	snprintf(id, sizeof(id), "%.*s/%.*s/%.*s", SLICE_ARG(meta->namespace),
 		 SLICE_ARG(meta->name), SLICE_ARG(l->rule));
@@ -100,44 +103,40 @@ static bool read_limit(const struct view *v, const struct object_meta *meta, str
 	return !view_present(&shadow) || view_bool(&shadow, &l->shadow);
 }
 
-void read_rate_limit_policy(struct model *m, const struct view *v)
+void *read_rate_limit_policy(const struct reading *r)
 {
 	static const char *const keys[] = {"targetRefs", "scope", "rules", "maxTrackedKeys", NULL};
 	static const char *const scopes[] = {"Node", NULL};
-	struct rate_limit_policy *p = arena_alloc(v->arena, 1, sizeof(*p));
-	struct view spec = view_get(v, "spec"), scope = view_get(&spec, "scope");
-	struct view rules = view_get(&spec, "rules");
-	struct object_meta meta;
-	uint32_t index = 0, n = tree_count(rules.tree);
-	char text[600];
+	struct rate_limit_policy *p = arena_alloc(r->v->arena, 1, sizeof(*p));
+	struct view spec = view_get(r->v, "spec"), scope = view_get(&spec, "scope");
+	struct view rules = view_get(&spec, "rules"), tracked = view_get(&spec, "maxTrackedKeys");
+	uint32_t index = 0;
 	int word;
 
-	if (!p || !read_meta(v, &meta) || !view_require(&spec, TREE_MAP))
-		return;
-	if (meta.namespace.len == 0)
-		meta.namespace = SLICE_LIT("default");
-	p->origin = meta.origin;
-	p->namespace = meta.namespace;
-	p->name = meta.name;
-	snprintf(text, sizeof(text), "RateLimitPolicy/%.*s/%.*s", SLICE_ARG(meta.namespace),
-		 SLICE_ARG(meta.name));
-	p->title = arena_copy(v->arena, slice_str(text));
+	if (!p || !view_require(&spec, TREE_MAP))
+		return NULL;
+	p->origin = r->meta->origin;
+	p->namespace = r->meta->namespace;
+	p->name = r->meta->name;
+	p->created_unix_ms = r->meta->created_unix_ms;
+	p->title = read_title(r->v, "RateLimitPolicy", r->meta);
 	view_only(&spec, keys);
-	if (!view_word(&scope, scopes, &word) || !view_require(&rules, TREE_LIST) ||
-	    !read_targets(&spec, &meta, &p->targets, &p->target_count))
-		return;
-	p->limits = n <= RULES_MAX ? arena_alloc(v->arena, n, sizeof(*p->limits)) : NULL;
-	if (!p->limits) {
-		view_error(&rules, "has more than %u entries", RULES_MAX);
-		return;
-	}
+	if (view_present(&tracked))
+		view_warn(&tracked,
+			  "is not used yet: all limits of a node share one bounded table");
+	if (!view_word(&scope, scopes, &word) ||
+	    !read_targets(&spec, r->meta, &p->targets, &p->target_count))
+		return NULL;
+	p->limits = read_list(&rules, RULES_MAX, sizeof(*p->limits));
+	if (!p->limits)
+		return NULL;
 	for (struct view i = view_first(&rules); i.tree; i = view_next(&rules, &i, &index)) {
-		if (!read_limit(&i, &meta, p->title, &p->limits[p->limit_count]))
-			return; // a limit with an error limits nothing, and is reported
+		if (!read_limit(&i, r->meta, p->title, &p->limits[p->limit_count]))
+			return NULL;
 		p->limit_count++;
 	}
-	if (object_add(&m->limits, p) != ERR_OK)
-		view_error(v, "there are too many objects");
+	// Half a limit is none: the last good one stays.
+	return *r->v->failed ? NULL : p;
 }
 
 // ---- MeshConfig --------------------------------------------------------------------------------
@@ -169,6 +168,22 @@ static bool read_timeouts(const struct view *spec, struct ss_meta *meta)
 	return true;
 }
 
+// An identity with a trust domain of another form could not be parsed by any node (SPIFFE-ID 2.1).
+static bool read_trust_domain(const struct view *v, struct slice *out)
+{
+	bool good = view_short_text(v, 255, out) && out->len > 0;
+
+	for (size_t i = 0; good && i < out->len; i++) {
+		uint8_t c = out->ptr[i];
+
+		good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+		       c == '_';
+	}
+	if (!good && !*v->failed)
+		view_error(v, "has to be lower-case letters, digits, dots, dashes and underscores");
+	return good;
+}
+
 static bool read_mesh_limits(const struct view *spec, struct ss_meta *meta)
 {
 	static const char *const keys[] = {"headerBytes", "connectionsPerPod", NULL};
@@ -192,29 +207,29 @@ static bool read_mesh_limits(const struct view *spec, struct ss_meta *meta)
 	return true;
 }
 
-void read_mesh_config(struct model *m, const struct view *v)
+void *read_mesh_config(const struct reading *r)
 {
 	static const char *const keys[] = {"trustDomain", "tunnelPort", "timeouts", "limits", NULL};
-	struct view spec = view_get(v, "spec"), domain = view_get(&spec, "trustDomain");
+	struct view spec = view_get(r->v, "spec"), domain = view_get(&spec, "trustDomain");
 	struct view port = view_get(&spec, "tunnelPort");
-	struct ss_meta meta = m->meta;
-	struct object_meta object;
-	uint64_t n = m->tunnel_port;
+	struct mesh_config *c = arena_alloc(r->v->arena, 1, sizeof(*c));
+	uint64_t n;
 
-	if (!read_meta(v, &object) || !view_require(&spec, TREE_MAP))
-		return;
-	if (!slice_eq_str(object.name, "default")) {
-		struct view at = view_get(v, "metadata");
+	if (!c || !view_require(&spec, TREE_MAP))
+		return NULL;
+	if (!slice_eq_str(r->meta->name, "default")) {
+		struct view at = view_get(r->v, "metadata");
 
 		view_error(&at, "MeshConfig is a singleton: its name has to be default");
-		return;
+		return NULL;
 	}
+	mesh_config_defaults(c);
+	n = c->tunnel_port;
 	view_only(&spec, keys);
-	if ((view_present(&domain) && !view_short_text(&domain, 255, &meta.trust_domain)) ||
+	if ((view_present(&domain) && !read_trust_domain(&domain, &c->meta.trust_domain)) ||
 	    (view_present(&port) && !view_number(&port, 1, 65535, &n)) ||
-	    !read_timeouts(&spec, &meta) || !read_mesh_limits(&spec, &meta))
-		return; // the defaults stay
-	m->meta = meta;
-	m->tunnel_port = (uint16_t)n;
-	m->has_mesh_config = true;
+	    !read_timeouts(&spec, &c->meta) || !read_mesh_limits(&spec, &c->meta))
+		return NULL;
+	c->tunnel_port = (uint16_t)n;
+	return *r->v->failed ? NULL : c;
 }

@@ -43,7 +43,7 @@ static bool read_target(const struct view *v, const struct object_meta *meta, st
 	return !view_present(&section) || view_text(&section, &t->section);
 }
 
-bool read_targets(const struct view *spec, struct object_meta *meta, struct target **out,
+bool read_targets(const struct view *spec, const struct object_meta *meta, struct target **out,
 		  uint32_t *count)
 {
 	struct view list = view_get(spec, "targetRefs");
@@ -54,6 +54,7 @@ bool read_targets(const struct view *spec, struct object_meta *meta, struct targ
 	if (!targets)
 		return false;
 	for (struct view i = view_first(&list); i.tree; i = view_next(&list, &i, &index)) {
+		targets[*count].tree = i.tree;
 		if (!read_target(&i, meta, &targets[*count]))
 			return false;
 		(*count)++;
@@ -193,8 +194,7 @@ static bool read_service_account(const struct view *v, struct ss_source *s)
 	if (!view_require(v, TREE_MAP))
 		return false;
 	view_only(v, keys);
-	return view_short_text(&ns, 63, &s->namespace) &&
-	       view_short_text(&name, 253, &s->name);
+	return view_short_text(&ns, 63, &s->namespace) && view_short_text(&name, 253, &s->name);
 }
 
 static bool read_source(const struct view *v, struct ss_source *s)
@@ -358,9 +358,10 @@ static bool read_rule(const struct view *v, struct ss_rule *r)
 		return false;
 	if (r->name.len == 0) {
 		// Logs name the rule; one without a name is known by its place.
-		const char *at = strrchr(v->path, '[');
+		char path[VIEW_PATH_MAX];
+		const char *at = strrchr(view_path(v, path), '[');
 
-		r->name = arena_copy(v->arena, slice_str(at ? at : v->path));
+		r->name = arena_copy(v->arena, slice_str(at ? at : path));
 	}
 	return (!view_present(&principal) || read_principal(&principal, r)) &&
 	       (!view_present(&operation) || read_operation(&operation, r));
@@ -398,13 +399,13 @@ static bool read_authorization(const struct view *v, struct policy_spec *spec)
 
 // ---- SecurityPolicy ----------------------------------------------------------------------------
 
-static bool read_spec(struct model *m, const struct view *v, const struct object_meta *meta,
-		      struct policy_spec *spec)
+static bool read_spec(const struct reading *r, const struct view *v, struct policy_spec *spec)
 {
 	static const char *const unsupported[] = {"peerTLS",   "oidc",	  "oauth2", "apiKeyAuth",
 						  "basicAuth", "extAuth", NULL};
 	struct view authorization = view_get(v, "authorization"), jwt = view_get(v, "jwt");
 
+	spec->tree = v->tree;
 	// A rule that cannot be enforced is never accepted.
 	for (int i = 0; unsupported[i]; i++) {
 		struct view field = view_get(v, unsupported[i]);
@@ -415,10 +416,10 @@ static bool read_spec(struct model *m, const struct view *v, const struct object
 		}
 	}
 	return (!view_present(&authorization) || read_authorization(&authorization, spec)) &&
-	       (!view_present(&jwt) || read_jwt(m, &jwt, meta, spec));
+	       (!view_present(&jwt) || read_jwt(r, &jwt, spec));
 }
 
-static struct slice title(struct arena *a, const char *kind, const struct object_meta *meta)
+struct slice read_title(const struct view *v, const char *kind, const struct object_meta *meta)
 {
 	char text[600];
 
@@ -427,84 +428,101 @@ static struct slice title(struct arena *a, const char *kind, const struct object
 			 SLICE_ARG(meta->name));
 	else
 		snprintf(text, sizeof(text), "%s/%.*s", kind, SLICE_ARG(meta->name));
-	return arena_copy(a, slice_str(text));
+	return arena_copy(v->arena, slice_str(text));
 }
 
-static void keep_policy(struct model *m, const struct view *v, struct security_policy *p)
+// What all policies begin with, or NULL with a finding.
+static struct security_policy *make_policy(const struct reading *r, const char *kind)
+{
+	struct security_policy *p = arena_alloc(r->v->arena, 1, sizeof(*p));
+
+	if (!p) {
+		view_error(r->v, "there is too much in this file");
+		return NULL;
+	}
+	p->origin = r->meta->origin;
+	p->namespace = r->meta->namespace;
+	p->name = r->meta->name;
+	p->created_unix_ms = r->meta->created_unix_ms;
+	p->title = read_title(r->v, kind, r->meta);
+	return p;
+}
+
+static void read_mode(const struct view *spec, struct security_policy *p)
+{
+	struct view mode = view_get(spec, "mode");
+	int index = MODE_ENFORCE;
+
+	if (view_present(&mode) && view_word(&mode, modes, &index))
+		p->mode = (enum enforcement_mode)index;
+}
+
+static void *keep_policy(const struct view *v, struct security_policy *p)
 {
 	if (*v->failed && p->broken.len == 0)
 		p->broken = SLICE_LIT("the policy has errors; see policy-sync's log or check");
-	if (object_add(&m->policies, p) != ERR_OK)
-		view_error(v, "there are too many objects");
+	return p;
 }
 
-void read_security_policy(struct model *m, const struct view *v)
+// Whom such a policy was meant for cannot be said: the whole namespace refuses.
+static void target_namespace(const struct view *v, struct security_policy *p)
+{
+	p->targets = arena_alloc(v->arena, 1, sizeof(*p->targets));
+	p->target_count = p->targets ? 1 : 0;
+	if (p->targets)
+		p->targets[0] = (struct target){.kind = TARGET_NAMESPACE, .name = p->namespace};
+}
+
+void *read_security_policy(const struct reading *r)
 {
 	static const char *const keys[] = {"targetRefs", "mode",       "authorization",
 					   "jwt",	 "peerTLS",    "oidc",
 					   "oauth2",	 "apiKeyAuth", "basicAuth",
 					   "extAuth",	 NULL};
-	struct security_policy *p = arena_alloc(v->arena, 1, sizeof(*p));
-	struct view spec = view_get(v, "spec"), mode = view_get(&spec, "mode");
-	struct object_meta meta;
-	int index = MODE_ENFORCE;
+	struct security_policy *p = make_policy(r, "SecurityPolicy");
+	struct view spec = view_get(r->v, "spec");
 
-	if (!p || !read_meta(v, &meta) || !view_require(&spec, TREE_MAP))
-		return;
-	if (meta.namespace.len == 0)
-		meta.namespace = SLICE_LIT("default");
-	p->origin = meta.origin;
-	p->namespace = meta.namespace;
-	p->name = meta.name;
-	p->title = title(v->arena, "SecurityPolicy", &meta);
-	view_only(&spec, keys);
-	if (!read_targets(&spec, &meta, &p->targets, &p->target_count)) {
-		// Whom it was meant for cannot be said: the whole namespace refuses.
-		p->targets = arena_alloc(v->arena, 1, sizeof(*p->targets));
-		p->target_count = p->targets ? 1 : 0;
-		if (p->targets)
-			p->targets[0] =
-				(struct target){.kind = TARGET_NAMESPACE, .name = meta.namespace};
+	if (!p)
+		return NULL;
+	if (!view_require(&spec, TREE_MAP)) {
+		target_namespace(r->v, p);
+		return keep_policy(r->v, p);
 	}
-	if (view_present(&mode) && view_word(&mode, modes, &index))
-		p->mode = (enum enforcement_mode)index;
-	(void)read_spec(m, &spec, &meta, &p->spec);
-	keep_policy(m, v, p);
+	view_only(&spec, keys);
+	if (!read_targets(&spec, r->meta, &p->targets, &p->target_count))
+		target_namespace(r->v, p);
+	read_mode(&spec, p);
+	(void)read_spec(r, &spec, &p->spec);
+	return keep_policy(r->v, p);
 }
 
-void read_cluster_security_policy(struct model *m, const struct view *v)
+void *read_cluster_security_policy(const struct reading *r)
 {
 	static const char *const keys[] = {"namespaceSelector", "mode", "overrides", "defaults",
 					   NULL};
 	static const char *const parts[] = {"authorization", "jwt", NULL};
 	static const char *const selector_keys[] = {"matchLabels", NULL};
-	struct security_policy *p = arena_alloc(v->arena, 1, sizeof(*p));
-	struct view spec = view_get(v, "spec"), mode = view_get(&spec, "mode");
-	struct view selector = view_get(&spec, "namespaceSelector");
+	struct security_policy *p = make_policy(r, "ClusterSecurityPolicy");
+	struct view spec = view_get(r->v, "spec"), selector = view_get(&spec, "namespaceSelector");
 	struct view match = view_get(&selector, "matchLabels");
 	struct view overrides = view_get(&spec, "overrides"),
 		    defaults = view_get(&spec, "defaults");
-	struct object_meta meta;
-	int index = MODE_ENFORCE;
 
-	if (!p || !read_meta(v, &meta) || !view_require(&spec, TREE_MAP))
-		return;
-	meta.namespace = (struct slice){0};
-	p->origin = meta.origin;
-	p->name = meta.name;
-	p->title = title(v->arena, "ClusterSecurityPolicy", &meta);
+	if (!p)
+		return NULL;
 	p->all_namespaces = !view_present(&selector);
+	if (!view_require(&spec, TREE_MAP))
+		return keep_policy(r->v, p);
 	view_only(&spec, keys);
 	view_only(&selector, selector_keys);
 	view_only(&overrides, parts);
 	view_only(&defaults, parts);
 	if (!read_labels(&match, &p->namespace_selector))
 		p->all_namespaces = true;
-	if (view_present(&mode) && view_word(&mode, modes, &index))
-		p->mode = (enum enforcement_mode)index;
+	read_mode(&spec, p);
 	if (view_present(&overrides))
-		(void)read_spec(m, &overrides, &meta, &p->overrides);
+		(void)read_spec(r, &overrides, &p->overrides);
 	if (view_present(&defaults))
-		(void)read_spec(m, &defaults, &meta, &p->spec);
-	keep_policy(m, v, p);
+		(void)read_spec(r, &defaults, &p->spec);
+	return keep_policy(r->v, p);
 }

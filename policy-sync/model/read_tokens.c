@@ -48,8 +48,8 @@ static bool read_token_headers(const struct view *v, struct ss_provider *p)
 		p->headers = arena_alloc(v->arena, 1, sizeof(*p->headers));
 		if (!p->headers)
 			return false;
-		p->headers[p->header_count++] = (struct ss_header_source){
-			SLICE_LIT("authorization"), SLICE_LIT("Bearer ")};
+		p->headers[p->header_count++] =
+			(struct ss_header_source){SLICE_LIT("authorization"), SLICE_LIT("Bearer ")};
 		return true;
 	}
 	p->headers = read_list(&list, 16, sizeof(*p->headers));
@@ -68,21 +68,23 @@ static bool read_token_headers(const struct view *v, struct ss_provider *p)
 	return true;
 }
 
-static bool read_value_ref(struct model *m, const struct view *v, struct slice ns, struct slice *out)
+static bool read_value_ref(const struct reading *r, const struct view *v, struct slice *out)
 {
 	static const char *const keys[] = {"group", "kind", "name", "key", NULL};
 	static const char *const kinds[] = {"ConfigMap", "Secret", NULL};
-	struct view kind = view_get(v, "kind"), name = view_get(v, "name"), key = view_get(v, "key");
-	struct slice object, member = SLICE_LIT("jwks");
+	struct view kind = view_get(v, "kind"), name = view_get(v, "name"),
+		    key = view_get(v, "key");
+	struct slice object, member = SLICE_LIT("jwks"), ns = r->meta->namespace;
 	int index = 0;
 
 	if (!view_require(v, TREE_MAP))
 		return false;
 	view_only(v, keys);
-	if ((view_present(&kind) && !view_word(&kind, kinds, &index)) || !view_text(&name, &object) ||
-	    (view_present(&key) && !view_text(&key, &member)))
+	if ((view_present(&kind) && !view_word(&kind, kinds, &index)) ||
+	    !view_text(&name, &object) || (view_present(&key) && !view_text(&key, &member)))
 		return false;
-	const struct data_object *d = model_data(m, ns, object, index == 1);
+	*r->uses_data = true;
+	const struct data_object *d = model_data(r->model, ns, object, index == 1);
 
 	if (!d) {
 		view_error(&name, "there is no %s %.*s in namespace %.*s", kinds[index],
@@ -95,12 +97,12 @@ static bool read_value_ref(struct model *m, const struct view *v, struct slice n
 			return true;
 		}
 	}
-	view_error(v, "%s %.*s has no key %.*s", kinds[index], SLICE_ARG(object), SLICE_ARG(member));
+	view_error(v, "%s %.*s has no key %.*s", kinds[index], SLICE_ARG(object),
+		   SLICE_ARG(member));
 	return false;
 }
 
-static bool read_local_jwks(struct model *m, const struct view *v, struct slice ns,
-			    struct ss_provider *p)
+static bool read_local_jwks(const struct reading *r, const struct view *v, struct ss_provider *p)
 {
 	static const char *const keys[] = {"type", "inline", "valueRef", NULL};
 	static const char *const types[] = {"Inline", "ValueRef", NULL};
@@ -116,14 +118,13 @@ static bool read_local_jwks(struct model *m, const struct view *v, struct slice 
 	if (view_present(&type) && !view_word(&type, types, &index))
 		return false;
 	if (index == 1)
-		return read_value_ref(m, &ref, ns, &json) && read_jwks(&ref, json, p);
+		return read_value_ref(r, &ref, &json) && read_jwks(&ref, json, p);
 	return view_text(&text, &json) && read_jwks(&text, json, p);
 }
 
-static bool read_provider(struct model *m, const struct view *v, const struct object_meta *meta,
-			  struct ss_provider *p)
+static bool read_provider(const struct reading *r, const struct view *v, struct ss_provider *p)
 {
-	static const char *const keys[] = {"name",	 "issuer",	"audiences", "localJWKS",
+	static const char *const keys[] = {"name",	  "issuer",    "audiences",  "localJWKS",
 					   "extractFrom", "clockSkew", "remoteJWKS", NULL};
 	struct view name = view_get(v, "name"), issuer = view_get(v, "issuer");
 	struct view audiences = view_get(v, "audiences"), local = view_get(v, "localJWKS");
@@ -145,14 +146,13 @@ static bool read_provider(struct model *m, const struct view *v, const struct ob
 	if (view_present(&skew) && !view_duration_ms(&skew, &ms))
 		return false;
 	p->clock_skew_s = (uint32_t)(ms / 1000);
-	snprintf(id, sizeof(id), "%.*s/%.*s/%.*s", SLICE_ARG(meta->namespace),
-		 SLICE_ARG(meta->name), SLICE_ARG(p->name));
+	snprintf(id, sizeof(id), "%.*s/%.*s/%.*s", SLICE_ARG(r->meta->namespace),
+		 SLICE_ARG(r->meta->name), SLICE_ARG(p->name));
 	p->id = arena_copy(v->arena, slice_str(id));
-	return read_token_headers(v, p) && read_local_jwks(m, &local, meta->namespace, p);
+	return read_token_headers(v, p) && read_local_jwks(r, &local, p);
 }
 
-bool read_jwt(struct model *m, const struct view *v, const struct object_meta *meta,
-		     struct policy_spec *spec)
+bool read_jwt(const struct reading *r, const struct view *v, struct policy_spec *spec)
 {
 	static const char *const keys[] = {"providers", "optional", NULL};
 	struct view providers = view_get(v, "providers"), optional = view_get(v, "optional");
@@ -167,8 +167,9 @@ bool read_jwt(struct model *m, const struct view *v, const struct object_meta *m
 	spec->providers = read_list(&providers, 16, sizeof(*spec->providers));
 	if (!spec->providers)
 		return false;
-	for (struct view i = view_first(&providers); i.tree; i = view_next(&providers, &i, &index)) {
-		if (!read_provider(m, &i, meta, &spec->providers[spec->provider_count]))
+	for (struct view i = view_first(&providers); i.tree;
+	     i = view_next(&providers, &i, &index)) {
+		if (!read_provider(r, &i, &spec->providers[spec->provider_count]))
 			return false;
 		spec->provider_count++;
 	}

@@ -20,9 +20,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "compile/compile.h"
+#include "model/source.h"
 #include "publish/control.h"
 #include "publish/server.h"
-#include "publish/source.h"
 #include "publish/watch.h"
 #include "verbs/verbs.h"
 
@@ -51,6 +51,7 @@ struct serve {
 	struct compiled *first; // compiled before there was a server
 	bool published;
 	uint64_t reload_ns;
+	uint64_t findings_hash; // of those that were logged last
 };
 
 static int serve_usage(void)
@@ -196,8 +197,26 @@ static enum err must_check serve_take_signals(struct serve *s, struct reason *wh
 
 // ---- configuration -----------------------------------------------------------------------------
 
-static void serve_log_findings(const struct diagnostics *d)
+static uint64_t serve_hash_findings(const struct diagnostics *d)
 {
+	struct buf b;
+	uint64_t hash;
+
+	buf_init_growing(&b, 16u << 20);
+	diagnostics_print(d, &b);
+	hash = hash_bytes(buf_slice(&b), 1);
+	buf_deinit(&b);
+	return hash;
+}
+
+// Those that stand there since last time have been said.
+static void serve_log_findings(struct serve *s, const struct diagnostics *d)
+{
+	uint64_t hash = serve_hash_findings(d);
+
+	if (hash == s->findings_hash)
+		return;
+	s->findings_hash = hash;
 	for (uint32_t i = 0; i < d->count && i < FINDINGS_LOGGED_MAX; i++) {
 		const struct diagnostic *one = &d->list[i];
 
@@ -215,14 +234,15 @@ static enum err must_check serve_compile(struct serve *s, struct compiled **out)
 {
 	struct model *model = NULL;
 	struct diagnostics d;
-	bool incomplete = false;
+	bool incomplete;
 	enum err e;
 
 	diagnostics_init(&d);
-	e = source_load(s->source, &d, &model, &incomplete);
+	e = source_load(s->source, &d, &model);
 	if (!e)
 		e = compile_model(model, &d, out);
-	serve_log_findings(&d);
+	incomplete = model && model->incomplete;
+	serve_log_findings(s, &d);
 	diagnostics_deinit(&d);
 	model_free(model);
 	if (!e && incomplete && !s->published) {
@@ -251,12 +271,24 @@ static enum err must_check serve_publish(struct serve *s, const struct compiled 
 	return e;
 }
 
+// Asked after a file was read: whoever began to write it meanwhile has left an event.
+static bool serve_is_written(void *context, const struct stat *st)
+{
+	struct serve *s = context;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	(void)watch_read(s->watch, now_ns);
+	return watch_is_written(s->watch, st, now_ns);
+}
+
 static void serve_reload(struct serve *s)
 {
 	struct compiled *c = NULL;
 	uint64_t started_ns = clock_monotonic_ns();
 	enum err e;
 
+	if (started_ns >= s->reload_ns)
+		source_distrust(s->source);
 	watch_rescan(s->watch); // before reading: what changes meanwhile is a new event
 	s->reload_ns = started_ns + RELOAD_EVERY_MS * NS_PER_MS;
 	if (serve_compile(s, &c) != ERR_OK)
@@ -354,6 +386,8 @@ static enum err must_check serve_open(struct serve *s, struct reason *why)
 	e = source_new(s->from_directory, &s->source);
 	if (!e)
 		e = watch_new(s->from_directory, &s->watch);
+	if (!e)
+		source_set_busy(s->source, serve_is_written, s);
 	if (!e && s->token_directory)
 		e = authenticate_new_directory(s->token_directory, &s->authenticator);
 	if (e)

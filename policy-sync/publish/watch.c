@@ -15,11 +15,15 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/log.h"
+#include "model/scan.h"
 
 #define DIRECTORIES_MAX 4096
 #define ENTRIES_MAX	100000
-#define DEPTH_MAX	8
+#define DEPTH_MAX	SCAN_DEPTH_MAX
+#define WRITERS_MAX	64
+#define WRITER_MS	2000
 #define QUIET_MS	20
 #define LATEST_MS	100
 #define READS_MAX	64
@@ -31,6 +35,16 @@
 struct watch_directory {
 	int wd;
 	uint32_t round; // of the rescan that met it last
+	char *path;
+};
+
+// A file that was changed and not closed since.
+struct watch_writer {
+	int wd;
+	uint64_t name_hash;
+	dev_t device;
+	ino_t inode;
+	uint64_t since_ns;
 };
 
 struct watch {
@@ -43,8 +57,11 @@ struct watch {
 	uint32_t entries;  // of this rescan
 	uint64_t first_ns; // 0: nothing has changed
 	uint64_t last_ns;
-	bool writing; // the last event says that somebody is in the middle of a file
-	bool limited; // has been logged
+	uint64_t looked_ns; // of the last rescan
+	bool writing;	    // the last event says that somebody is in the middle of a file
+	bool limited;	    // has been logged
+	uint32_t writer_count;
+	struct watch_writer writers[WRITERS_MAX];
 	struct watch_directory directories[DIRECTORIES_MAX];
 };
 
@@ -74,6 +91,8 @@ void watch_free(struct watch *w)
 		return;
 	if (w->fd >= 0)
 		close(w->fd);
+	for (uint32_t i = 0; i < w->count; i++)
+		free(w->directories[i].path);
 	free(w);
 }
 
@@ -102,7 +121,7 @@ static int watch_add(struct watch *w, const char *path)
 		return wd;
 	}
 	if (w->count < DIRECTORIES_MAX)
-		w->directories[w->count++] = (struct watch_directory){wd, w->round};
+		w->directories[w->count++] = (struct watch_directory){wd, w->round, strdup(path)};
 	else
 		inotify_rm_watch(w->fd, wd);
 	return wd;
@@ -176,6 +195,7 @@ void watch_rescan(struct watch *w)
 	char parent[PATH_MAX];
 
 	w->first_ns = 0;
+	w->looked_ns = clock_monotonic_ns();
 	w->writing = false;
 	w->round++;
 	w->entries = 0;
@@ -188,6 +208,7 @@ void watch_rescan(struct watch *w)
 		if (w->directories[i].round == w->round)
 			continue;
 		inotify_rm_watch(w->fd, w->directories[i].wd);
+		free(w->directories[i].path);
 		w->directories[i] = w->directories[--w->count];
 	}
 }
@@ -203,6 +224,77 @@ static bool watch_counts(const struct watch *w, const struct inotify_event *e)
 static bool watch_is_writing(const struct inotify_event *e)
 {
 	return (e->mask & IN_MODIFY) != 0 || (e->mask & (IN_CREATE | IN_ISDIR)) == IN_CREATE;
+}
+
+// ---- writers -----------------------------------------------------------------------------------
+
+static void watch_drop_writer(struct watch *w, int wd, uint64_t name_hash)
+{
+	for (uint32_t i = w->writer_count; i-- > 0;) {
+		if (w->writers[i].wd == wd && w->writers[i].name_hash == name_hash)
+			w->writers[i] = w->writers[--w->writer_count];
+	}
+}
+
+static void watch_note_writer(struct watch *w, const struct inotify_event *e, uint64_t name_hash,
+			      uint64_t now_ns)
+{
+	const char *directory = NULL;
+	char path[PATH_MAX];
+	struct stat st;
+
+	for (uint32_t i = 0; i < w->writer_count; i++) {
+		if (w->writers[i].wd == e->wd && w->writers[i].name_hash == name_hash)
+			return;
+	}
+	for (uint32_t i = 0; i < w->count && !directory; i++) {
+		if (w->directories[i].wd == e->wd)
+			directory = w->directories[i].path;
+	}
+	if (!directory || w->writer_count == WRITERS_MAX ||
+	    snprintf(path, sizeof(path), "%s/%s", directory, e->name) >= (int)sizeof(path) ||
+	    stat(path, &st) != 0)
+		return;
+	w->writers[w->writer_count++] =
+		(struct watch_writer){e->wd, name_hash, st.st_dev, st.st_ino, now_ns};
+}
+
+static void watch_follow_writers(struct watch *w, const struct inotify_event *e, uint64_t now_ns)
+{
+	uint64_t name_hash = e->len > 0 ? hash_bytes(slice_str(e->name), 0) : 0;
+
+	if (e->mask & IN_Q_OVERFLOW)
+		w->writer_count = 0; // who has closed what is not known any more
+	else if (e->mask & IN_MODIFY)
+		watch_note_writer(w, e, name_hash, now_ns);
+	else if (e->mask & (IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO))
+		watch_drop_writer(w, e->wd, name_hash);
+}
+
+bool watch_is_written(const struct watch *w, const struct stat *st, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < w->writer_count; i++) {
+		const struct watch_writer *one = &w->writers[i];
+
+		if (one->inode == st->st_ino && one->device == st->st_dev &&
+		    now_ns < one->since_ns + WRITER_MS * NS_PER_MS)
+			return true;
+	}
+	return false;
+}
+
+// When the first writer has been waited for long enough, of those that had not been at the last look.
+static uint64_t watch_writers_due_ns(const struct watch *w)
+{
+	uint64_t due_ns = UINT64_MAX;
+
+	for (uint32_t i = 0; i < w->writer_count; i++) {
+		uint64_t at_ns = w->writers[i].since_ns + WRITER_MS * NS_PER_MS;
+
+		if (at_ns > w->looked_ns && at_ns < due_ns)
+			due_ns = at_ns;
+	}
+	return due_ns;
 }
 
 bool watch_read(struct watch *w, uint64_t now_ns)
@@ -222,6 +314,7 @@ bool watch_read(struct watch *w, uint64_t now_ns)
 			if (watch_counts(w, e)) {
 				any = true;
 				w->writing = watch_is_writing(e);
+				watch_follow_writers(w, e, now_ns);
 			}
 			at += (ssize_t)(sizeof(*e) + e->len);
 		}
@@ -239,8 +332,10 @@ uint64_t watch_due_ns(const struct watch *w)
 	uint64_t latest_ns = w->first_ns + LATEST_MS * NS_PER_MS;
 	uint64_t quiet_ns = w->last_ns + QUIET_MS * NS_PER_MS;
 
+	uint64_t writers_ns = watch_writers_due_ns(w);
+
 	if (w->first_ns == 0)
-		return UINT64_MAX;
+		return writers_ns;
 	// A half-written file reads as an empty one: wait for its writer as long as may be.
 	if (w->writing)
 		return latest_ns;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // check and compile: what a pipeline runs before anything is applied.
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,10 +14,11 @@
 
 #define OUTPUT_BYTES_MAX (SNAPSHOT_BYTES_MAX + (1u << 20))
 
-static void print_findings(const struct diagnostics *d, FILE *to)
+static void print_findings(struct diagnostics *d, FILE *to)
 {
 	struct buf b;
 
+	diagnostics_sort(d);
 	buf_init_growing(&b, 16u << 20);
 	diagnostics_print(d, &b);
 	if (b.len > 0)
@@ -27,30 +29,47 @@ static void print_findings(const struct diagnostics *d, FILE *to)
 static enum err load_and_compile(const char *directory, struct diagnostics *d,
 				 struct compiled **out)
 {
-	struct model *m = load_directory(directory, d);
-	enum err err = m ? compile_model(m, d, out) : ERR_NOMEM;
+	struct model *m = NULL;
+	enum err err = load_directory(directory, d, &m);
 
+	if (err == ERR_OK)
+		err = compile_model(m, d, out);
 	model_free(m);
 	return err;
 }
 
+static int check_usage(void)
+{
+	fprintf(stderr, "usage: policy-sync check [--strict] DIR\n"
+			"  exit status: 0 nothing wrong, 1 errors (with --strict: or warnings)\n");
+	return 2;
+}
+
 int verb_check(int argc, char **argv)
 {
+	static const struct option options[] = {{"strict", no_argument, NULL, 's'}, {0}};
 	struct compiled *c = NULL;
 	struct diagnostics d;
+	bool strict = false;
+	uint32_t warnings;
+	int option;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: policy-sync check DIR\n");
-		return 2;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option != 's')
+			return check_usage();
+		strict = true;
 	}
+	if (optind + 1 != argc)
+		return check_usage();
 	diagnostics_init(&d);
-	enum err err = load_and_compile(argv[1], &d, &c);
+	enum err err = load_and_compile(argv[optind], &d, &c);
 
 	print_findings(&d, stdout);
-	printf("%u errors, %u warnings\n", d.errors, d.count + d.left_out - d.errors);
-	if (err != ERR_OK)
+	warnings = d.count + d.left_out - d.errors;
+	printf("%u errors, %u warnings\n", d.errors, warnings);
+	if (err != ERR_OK && d.errors == 0)
 		fprintf(stderr, "policy-sync: cannot compile: %s\n", err_name(err));
-	int status = err != ERR_OK || d.errors > 0;
+	int status = err != ERR_OK || d.errors > 0 || (strict && warnings > 0);
 
 	compiled_free(c);
 	diagnostics_deinit(&d);

@@ -319,10 +319,11 @@ static int explain_run(struct explain *x)
 	int status = 2;
 
 	diagnostics_init(&findings);
-	struct model *m = load_directory(x->directory, &findings);
+	struct model *m = NULL;
 	struct snapshot *s = NULL;
 
-	if (m && compile_model(m, &findings, &compiled) == ERR_OK)
+	if (load_directory(x->directory, &findings, &m) == ERR_OK &&
+	    compile_model(m, &findings, &compiled) == ERR_OK)
 		s = link_snapshot(compiled, &why);
 	x->snapshot = s;
 	if (!s || !scratch)

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "publish/source.h"
+#include "model/source.h"
 #include "publish/watch.h"
 
 struct test {
@@ -50,7 +50,8 @@ static void load(struct test *t)
 	t->model = NULL;
 	diagnostics_deinit(&t->findings);
 	diagnostics_init(&t->findings);
-	assert_int_equal(source_load(t->source, &t->findings, &t->model, &t->incomplete), ERR_OK);
+	assert_int_equal(source_load(t->source, &t->findings, &t->model), ERR_OK);
+	t->incomplete = t->model->incomplete;
 }
 
 #define SERVICE(name, ip)                                                                          \

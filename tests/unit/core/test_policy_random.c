@@ -210,9 +210,10 @@ static struct ss_policy random_policy(uint32_t n)
 	p.rule_count = large ? 60 + below(RULES_MAX - 60) : below(8);
 	for (uint32_t i = 0; i < p.group_count; i++)
 		groups[i] =
-			(struct ss_group){slice_str(targets[i]), below(2) ? RULE_ALLOW : RULE_DENY,
-					  slice_str(defaults[i]),
-					  below(4) ? MODE_ENFORCE : MODE_AUDIT};
+			(struct ss_group){.target = slice_str(targets[i]),
+					  .default_action = below(2) ? RULE_ALLOW : RULE_DENY,
+					  .default_policy = slice_str(defaults[i]),
+					  .default_mode = below(4) ? MODE_ENFORCE : MODE_AUDIT};
 	for (uint32_t i = 0; i < p.rule_count; i++)
 		random_rule(i, p.group_count);
 	return p;

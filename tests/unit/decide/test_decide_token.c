@@ -198,13 +198,17 @@ static void rule_needs(struct world *w, const char *provider, const char *subjec
 	static struct slice value;
 	static struct ss_claim_match claim = {{(const uint8_t *)"sub", 3}, &value, 1};
 
+	uint32_t i = 0;
+
+	while (i + 1 < w->provider_count && !slice_eq_str(w->providers[i].name, provider))
+		i++;
 	value = slice_str(subject);
 	w->rules[0] = (struct ss_rule){
 		.policy = SLICE_LIT("p"),
 		.name = SLICE_LIT("r"),
 		.action = RULE_ALLOW,
 		.groups = 1,
-		.jwt_provider = slice_str(provider),
+		.jwt_provider = w->providers[i].id,
 		.claims = &claim,
 		.claim_count = 1,
 	};
@@ -263,13 +267,92 @@ static void test_given_token_is_ignored(void **state)
 	world_provider(w, 0, "idp", ISSUER);
 	w->policy.jwt_optional = true;
 	rule_needs(w, "idp", "alice");
-	struct policy_token more = {&forged, SLICE_LIT("idp")};
+	struct policy_token more = {&forged, w->providers[0].id};
 
 	w->in.token = &forged;
-	w->in.token_provider = SLICE_LIT("idp");
+	w->in.token_provider = w->providers[0].id;
 	w->in.more_tokens = &more;
 	w->in.more_token_count = 1;
 	assert_int_equal(world_request(w).verdict, VERDICT_DENY);
+}
+
+// Two Services select the pod, and each asks for a token of its own: one is not enough, whichever it is, and
+// what refuses is named.
+static void test_every_group_gets_its_token(void **state)
+{
+	struct world *w = *state;
+	struct ss_header_source header = {SLICE_LIT("x-token"), {0}};
+	struct ss_group groups[2] = {w->group, w->group};
+	struct decision d;
+
+	world_provider(w, 0, "idp", ISSUER);
+	world_provider(w, 1, "other", OTHER);
+	w->keys[1][0] = jws_key(&w->arena, &KEY_OTHER);
+	w->providers[1].headers = &header;
+	w->providers[1].header_count = 1;
+	w->policy.groups = groups;
+	w->policy.group_count = 2;
+	for (uint32_t i = 0; i < 2; i++) {
+		groups[i].providers = 1u << i;
+		groups[i].jwt_policy = i ? SLICE_LIT("P/b") : SLICE_LIT("P/a");
+	}
+	w->context.tokens = token_cache_new(64, 1);
+	world_link(w);
+	for (int i = 0; i < 2; i++) { // the second time from the cache
+		w->header_names[0] = w->header_names[1] = NULL;
+		d = world_request(w);
+		assert_int_equal(d.verdict, VERDICT_UNAUTHENTICATED);
+		assert_int_equal(d.jwt, JWT_MISSING);
+		assert_true(slice_eq_str(d.policy, "P/a"));
+		world_bearer(w, TOKEN_GOOD);
+		d = world_request(w);
+		assert_int_equal(d.verdict, VERDICT_UNAUTHENTICATED);
+		assert_int_equal(d.jwt, JWT_MISSING);
+		assert_true(slice_eq_str(d.policy, "P/b"));
+		w->header_names[1] = "x-token";
+		w->header_values[1] = TOKEN_STRANGER;
+		d = world_request(w);
+		assert_int_equal(d.verdict, VERDICT_UNAUTHENTICATED);
+		assert_int_not_equal(d.jwt,
+				     JWT_MISSING); // the second one's refusal, not the first's
+		assert_true(slice_eq_str(d.policy, "P/b"));
+		w->header_values[1] = TOKEN_OTHER;
+		assert_int_equal(world_request(w).verdict, VERDICT_ALLOW);
+		w->header_names[0] = NULL;
+		d = world_request(w);
+		assert_int_equal(d.verdict, VERDICT_UNAUTHENTICATED);
+		assert_true(slice_eq_str(d.policy, "P/a"));
+	}
+	// One that is optional may be missing, and may not be bad.
+	groups[1].jwt_optional = true;
+	world_link(w);
+	world_bearer(w, TOKEN_GOOD);
+	w->header_names[1] = NULL;
+	assert_int_equal(world_request(w).verdict, VERDICT_ALLOW);
+	w->header_names[1] = "x-token";
+	w->header_values[1] = TOKEN_STRANGER;
+	assert_int_equal(world_request(w).verdict, VERDICT_UNAUTHENTICATED);
+	// A group that asks for nothing leaves it to the others.
+	groups[0].providers = 0;
+	w->header_names[0] = w->header_names[1] = NULL;
+	world_link(w);
+	assert_int_equal(world_request(w).verdict, VERDICT_ALLOW);
+	groups[1].jwt_optional = false;
+	world_link(w);
+	assert_int_equal(world_request(w).verdict, VERDICT_UNAUTHENTICATED);
+}
+
+// A provider that the policy does not have: such a snapshot is refused.
+static void test_groups_ask_for_what_there_is(void **state)
+{
+	struct world *w = *state;
+	const struct policy *compiled;
+
+	world_provider(w, 0, "idp", ISSUER);
+	w->group.providers = 1;
+	assert_int_equal(policy_compile(&w->policy, &w->arena, &compiled), ERR_OK);
+	w->group.providers = 2;
+	assert_int_equal(policy_compile(&w->policy, &w->arena, &compiled), ERR_MALFORMED);
 }
 
 static void test_no_keys(void **state)
@@ -442,6 +525,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_two_providers, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_claims, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_given_token_is_ignored, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(test_every_group_gets_its_token, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(test_groups_ask_for_what_there_is, world_setup,
 						world_teardown),
 		cmocka_unit_test_setup_teardown(test_no_keys, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_signature_budget, world_setup, world_teardown),

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What only the whole shows: targets that name nothing or select nobody.
+#include "compile/compile.h"
+#include "files/view.h"
+
+// A place in the text that an object came from.
+static struct view place(struct compiler *c, const struct origin *at, const struct tree *tree,
+			 bool *failed)
+{
+	struct view v = view_root(at->tree, at->file, c->arena, c->diagnostics, failed);
+
+	v.tree = tree ? tree : at->tree;
+	v.parent = v.tree->parent ? v.tree->parent : v.tree;
+	return v;
+}
+
+struct targeting {
+	const struct origin *at;
+	struct slice namespace;
+	const struct target_ref *ref;
+	bool selects; // some pod
+};
+
+// False: the target names a port that its Service does not have.
+static bool check_section(const struct targeting *t, const struct view *v,
+			  const struct service_object *s)
+{
+	struct view section = view_get(v, "sectionName");
+	bool found = t->ref->target->section.len == 0, tcp = found;
+
+	for (uint32_t i = 0; i < s->port_count && !tcp; i++) {
+		if (!slice_eq(s->ports[i].name, t->ref->target->section))
+			continue;
+		found = true;
+		tcp = s->ports[i].tcp;
+	}
+	if (!found)
+		view_error(&section, "Service %.*s has no port named %.*s", SLICE_ARG(s->name),
+			   SLICE_ARG(t->ref->target->section));
+	else if (!tcp)
+		view_warn(&section,
+			  "port %.*s of Service %.*s is not TCP: nothing is enforced there",
+			  SLICE_ARG(t->ref->target->section), SLICE_ARG(s->name));
+	return found;
+}
+
+static bool check_target(struct compiler *c, const struct targeting *t)
+{
+	const struct target *to = t->ref->target;
+	const struct service_object *s =
+		to->kind == TARGET_SERVICE ? model_service(c->model, t->namespace, to->name) : NULL;
+	bool failed = false, good = true;
+	struct view v = place(c, t->at, to->tree, &failed);
+	struct view name = view_get(&v, to->kind == TARGET_POD ? "selector" : "name");
+
+	if (!to->tree) // made up, where targetRefs could not be read
+		return true;
+	if (to->kind == TARGET_SERVICE && !s)
+		view_warn(&name, "there is no Service %.*s in namespace %.*s", SLICE_ARG(to->name),
+			  SLICE_ARG(t->namespace));
+	else if (!t->selects && c->model->pods.count > 0)
+		view_warn(&name, "no pod is selected by it");
+	if (s)
+		good = check_section(t, &v, s);
+	return good;
+}
+
+// By target: does it select a pod?
+static bool *find_selecting(struct compiler *c)
+{
+	const struct compile_index *x = &c->index;
+	bool *selects = arena_alloc(c->arena, x->ref_count, sizeof(*selects));
+	bool *serves = arena_alloc(c->arena, c->model->services.count, sizeof(*serves));
+
+	if (!selects || !serves) {
+		c->err = ERR_NOMEM;
+		return NULL;
+	}
+	for (uint32_t pod = 0; pod < c->model->pods.count; pod++) {
+		struct related services = related_to(&x->pod_services, pod);
+		struct related targets = related_to(&x->pod_targets, pod);
+
+		for (uint32_t i = 0; i < services.count; i++)
+			serves[services.items[i]] = true;
+		for (uint32_t i = 0; i < targets.count; i++)
+			selects[targets.items[i]] = true;
+	}
+	for (uint32_t n = 0; n < x->namespace_count; n++) {
+		struct related targets = related_to(&x->namespace_targets, n);
+
+		for (uint32_t i = 0; i < targets.count; i++)
+			selects[targets.items[i]] = true;
+	}
+	for (uint32_t s = 0; s < c->model->services.count; s++) {
+		struct related targets = related_to(&x->service_targets, s);
+
+		for (uint32_t i = 0; i < targets.count && serves[s]; i++)
+			selects[targets.items[i]] = true;
+	}
+	return selects;
+}
+
+void compile_check_targets(struct compiler *c)
+{
+	const bool *selects = find_selecting(c);
+
+	for (uint32_t i = 0; selects && i < c->index.ref_count; i++) {
+		const struct target_ref *r = &c->index.refs[i];
+		struct targeting t = {.ref = r, .selects = selects[i]};
+
+		if (r->policy != INDEX_NONE) {
+			struct security_policy *p = c->model->policies.items[r->policy];
+
+			t.at = &p->origin;
+			t.namespace = p->namespace;
+			if (check_target(c, &t))
+				continue;
+			p->any_section = true;
+			if (p->broken.len == 0)
+				p->broken =
+					SLICE_LIT("it names a port that its Service does not have");
+		} else {
+			const struct rate_limit_policy *l = c->model->limits.items[r->limit];
+
+			t.at = &l->origin;
+			t.namespace = l->namespace;
+			(void)check_target(c, &t);
+		}
+	}
+}
+
+void compile_check_rules(struct compiler *c)
+{
+	(void)c;
+}

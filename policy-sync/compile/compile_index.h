@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What a compilation looks up again and again, made once from a model: pods by address, name and UID,
+// EndpointSlices by Service, Services by the pods that they select, policies by what they target.
+// Pods, Services and so on are their numbers in the model's lists.
+#pragma once
+
+#include "common/arena.h"
+#include "model/objects.h"
+
+#define INDEX_NONE UINT32_MAX
+
+// From each of a's to its b's, ascending.
+struct relation {
+	uint32_t *start; // count of a's + 1
+	uint32_t *items;
+};
+
+struct related {
+	const uint32_t *items;
+	uint32_t count;
+};
+
+static inline struct related related_to(const struct relation *r, uint32_t a)
+{
+	return (struct related){r->items + r->start[a], r->start[a + 1] - r->start[a]};
+}
+
+// One target of one policy. In the order of the policies' age, SecurityPolicies first.
+struct target_ref {
+	uint32_t policy; // number in policies, or INDEX_NONE
+	uint32_t limit;	 // number in limits, or INDEX_NONE
+	const struct target *target;
+};
+
+struct namespace_entry {
+	struct slice name;
+	const struct namespace_object *object; // NULL: there is none of this name
+	struct related cluster;		       // ClusterSecurityPolicies that cover it
+};
+
+struct compile_index {
+	struct hash_index pods_by_uid, pods_by_name, pods_by_addr;
+	struct target_ref *refs;
+	uint32_t ref_count;
+	struct namespace_entry *namespaces; // of pods, whether or not the object is there
+	uint32_t namespace_count;
+	uint32_t *pod_namespace;	 // by pod
+	bool *pod_disputed;		 // by pod: another one has its address
+	struct relation service_slices;	 // EndpointSlices
+	struct relation pod_services;	 // by selector, or by endpoint
+	struct relation service_targets; // refs
+	struct relation namespace_targets;
+	struct relation pod_targets; // refs that select it by labels
+};
+
+// The model and the arena have to outlive it. ERR_NOMEM.
+enum err must_check compile_index_init(struct compile_index *x, const struct model *m,
+				       struct arena *a);
+// Where an endpoint leads. The address decides, whatever pod the slice says it belongs to: policies are
+// those of the pod that would be reached.
+enum endpoint_place {
+	ENDPOINT_NOWHERE = 0, // a pod that is not known, or that has not this address alone
+	ENDPOINT_POD,
+	ENDPOINT_ELSEWHERE, // no pod, or one that has its node's address
+};
+enum endpoint_place index_endpoint(const struct compile_index *x, const struct model *m,
+				   const struct endpoint_slice *s, const struct endpoint_object *e,
+				   uint32_t *pod);
+// A Service's port on a pod: where traffic to it arrives; 0: the pod has no such port.
+uint16_t service_target_port(const struct service_port_object *port, const struct pod *p);

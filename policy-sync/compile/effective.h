@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One effective policy in the making: what all levels say about one port of one pod, joined (design:
+// policy.md, "What a policy protects" and "Order and merging"). For compile_policy and compile_join only.
+//
+// Levels, from far to near: ClusterSecurityPolicy overrides (a group of its own, so that nobody can
+// weaken it), its defaults, the pod's namespace, Services that select the pod, the pod itself. Rules
+// and JWT providers join, the farther one wins a name; the nearest level that sets a default action
+// decides it. Each Service that has policies here is a group, with a default and a set of providers of its
+// own, and all groups have to agree.
+#pragma once
+
+#include "compile/compile.h"
+
+// Enforcing groups, and as many twins.
+#define GROUPS_MAX    (SNAPSHOT_GROUPS_PER_POLICY_MAX - 1)
+#define PROVIDERS_MAX SNAPSHOT_PROVIDERS_PER_POLICY_MAX
+#define LIMITS_MAX    256
+
+// A Service with targets, and the one of its ports that leads here.
+struct service_port_ref {
+	uint32_t service;
+	uint32_t port;
+};
+
+// What an effective policy is made of, and nothing else: equal sources, equal policies.
+struct effective_source {
+	uint32_t namespace;			 // number in the index
+	const struct service_port_ref *services; // ascending
+	uint32_t service_count;
+	struct related pod_targets; // refs
+	bool too_many_ports;
+};
+
+struct effective_group {
+	uint32_t service;   // number, or INDEX_NONE: the namespace's, or the overrides'
+	uint32_t providers; // bits
+	bool has_default;
+	uint8_t default_level;
+	bool any_optional, any_required; // tokens
+	struct slice jwt_policy;
+};
+
+struct effective {
+	struct compiler *c;
+	const struct effective_source *source;
+	struct ss_policy out;
+	uint32_t audit_twins; // groups in which Audit policies count too; they refuse nothing
+	struct effective_group ways[SNAPSHOT_GROUPS_PER_POLICY_MAX]; // parallel to groups
+	struct slice provider_names[PROVIDERS_MAX];
+	struct slice providers[PROVIDERS_MAX]; // ids
+	struct slice limits[LIMITS_MAX];
+	struct ss_group groups[SNAPSHOT_GROUPS_PER_POLICY_MAX];
+	struct ss_rule rules[SNAPSHOT_RULES_PER_POLICY_MAX];
+};
+
+// The id of the policy that comes of it; empty: nothing covers this port. compile_join.c
+struct slice effective_make(struct compiler *c, const struct effective_source *source);
+// It goes into the snapshot. effective_put.c
+struct slice effective_put(struct effective *e);
+// Every rule that names a provider gets its id: by group, where groups mean different ones by a name.
+void effective_name_providers(struct effective *e);
+// What the groups ask for by token.
+void effective_ask_tokens(struct effective *e);
+// Nothing here can be enforced; the first reason counts.
+void effective_break(struct effective *e, struct slice policy, const char *why);

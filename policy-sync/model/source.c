@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Files, their newest texts, and the model made of them; see source.h. A load has these steps: look at all
+// files, read those that changed, put the objects of all texts together, and last what is only known
+// from before.
+#include "model/source.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "model/read.h"
+#include "model/scan.h"
+
+// A file that is younger than this may change again without its dates telling; those file systems
+// that count whole seconds show it by their zeros.
+#define DATES_SETTLE_NS	       (100 * NS_PER_MS)
+#define COARSE_DATES_SETTLE_NS (2000 * NS_PER_MS)
+
+// By which a file is known to be the same.
+struct source_stamp {
+	dev_t device;
+	ino_t inode;
+	off_t bytes;
+	struct timespec modified, changed;
+};
+
+struct source_file {
+	char *path;
+	struct source_stamp stamp;
+	bool trusted;	   // the stamp
+	uint64_t hash[2];  // of the content
+	struct text *text; // the newest that there was to read; NULL: none yet
+	const char *wrong; // why there is nothing newer to read; NULL: nothing is wrong
+	char wrong_text[64];
+	uint32_t round;
+	bool is_new;   // the text
+	bool is_known; // it was read whole once: what it protects can be said
+};
+
+struct source {
+	char directory[PATH_MAX];
+	source_busy_fn *busy;
+	void *busy_context;
+	uint32_t round;
+	struct source_file **files; // in the order of the scan
+	uint32_t count, room;
+	struct lookup by_path;
+	struct object *known; // of the last load; each holds its text
+	uint32_t known_count;
+	struct lookup known_names;
+	bool data_changed;
+	bool unsettled;			 // a file was being written
+	struct diagnostics *diagnostics; // of the load under way
+};
+
+enum err source_new(const char *directory, struct source **out)
+{
+	struct source *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return ERR_NOMEM;
+	if ((size_t)snprintf(s->directory, sizeof(s->directory), "%s", directory) >=
+	    sizeof(s->directory)) {
+		free(s);
+		return ERR_CONFIG;
+	}
+	*out = s;
+	return ERR_OK;
+}
+
+static void source_free_file(struct source_file *f)
+{
+	text_unref(f->text);
+	free(f->path);
+	free(f);
+}
+
+static void source_forget_known(struct source *s)
+{
+	for (uint32_t i = 0; i < s->known_count; i++)
+		text_unref(s->known[i].text);
+	free(s->known);
+	lookup_deinit(&s->known_names);
+	s->known = NULL;
+	s->known_count = 0;
+}
+
+void source_free(struct source *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->count; i++)
+		source_free_file(s->files[i]);
+	free(s->files);
+	lookup_deinit(&s->by_path);
+	source_forget_known(s);
+	free(s);
+}
+
+void source_set_busy(struct source *s, source_busy_fn *busy, void *context)
+{
+	s->busy = busy;
+	s->busy_context = context;
+}
+
+void source_distrust(struct source *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		s->files[i]->trusted = false;
+}
+
+// ---- looking at files --------------------------------------------------------------------------
+
+static struct source_file *source_find(const struct source *s, const char *path)
+{
+	uint64_t hash = hash_bytes(slice_str(path), 0);
+	uint32_t at = UINT32_MAX, i;
+
+	while (lookup_next(&s->by_path, hash, &at, &i)) {
+		if (strcmp(s->files[i]->path, path) == 0)
+			return s->files[i];
+	}
+	return NULL;
+}
+
+static struct source_file *source_file(struct source *s, const char *path)
+{
+	struct source_file *f = source_find(s, path);
+
+	if (f)
+		return f;
+	if (s->count == s->room) {
+		uint32_t room = s->room ? 2 * s->room : 64;
+		struct source_file **grown = realloc(s->files, room * sizeof(struct source_file *));
+
+		if (!grown)
+			return NULL;
+		s->files = grown;
+		s->room = room;
+	}
+	f = calloc(1, sizeof(*f));
+	if (f)
+		f->path = strdup(path);
+	if (!f || !f->path || lookup_put(&s->by_path, hash_bytes(slice_str(path), 0), s->count)) {
+		if (f)
+			source_free_file(f);
+		return NULL;
+	}
+	s->files[s->count++] = f;
+	return f;
+}
+
+static struct source_stamp source_stamp(const struct stat *st)
+{
+	return (struct source_stamp){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+}
+
+static bool time_is(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool stamp_is(const struct source_stamp *a, const struct source_stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->bytes == b->bytes &&
+	       time_is(a->modified, b->modified) && time_is(a->changed, b->changed);
+}
+
+// Two changes within one tick of the file system's clock bear the same date.
+static bool stamp_has_settled(const struct source_stamp *t)
+{
+	bool coarse = t->modified.tv_nsec == 0 && t->changed.tv_nsec == 0;
+	struct timespec now, last = t->changed;
+	int64_t age_ns;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (t->modified.tv_sec > last.tv_sec)
+		last = t->modified;
+	age_ns = (int64_t)(now.tv_sec - last.tv_sec) * 1000000000 + (now.tv_nsec - last.tv_nsec);
+	return age_ns > (int64_t)(coarse ? COARSE_DATES_SETTLE_NS : DATES_SETTLE_NS);
+}
+
+static void source_take(struct source *s, struct source_file *f, struct text *t)
+{
+	s->data_changed |= t->has_data || (f->text && f->text->has_data);
+	text_unref(f->text);
+	f->text = t;
+	f->is_new = true;
+	f->is_known |= t->whole;
+}
+
+static void source_mark(struct source_file *f, const char *wrong)
+{
+	snprintf(f->wrong_text, sizeof(f->wrong_text), "%s", wrong);
+	f->wrong = f->wrong_text;
+	f->trusted = false;
+}
+
+static void source_mark_error(struct source_file *f, enum err err, int error)
+{
+	char wrong[sizeof(f->wrong_text)];
+
+	snprintf(wrong, sizeof(wrong), "cannot be read: %s",
+		 err == ERR_TOO_LARGE	  ? "it is larger than 64 MiB"
+		 : err == ERR_UNSUPPORTED ? "it is not a regular file"
+					  : strerror(error));
+	source_mark(f, wrong);
+}
+
+// The content, parsed only if it says something else than before.
+static enum err must_check source_parse(struct source *s, struct source_file *f, struct slice bytes,
+					bool anyway)
+{
+	uint64_t hash[2] = {hash_bytes(bytes, 0), hash_bytes(bytes, 1)};
+	struct text *t;
+	enum err err;
+
+	f->wrong = NULL;
+	if (!anyway && f->text && memcmp(hash, f->hash, sizeof(hash)) == 0)
+		return ERR_OK;
+	err = text_new(f->path, bytes, &t);
+	if (err != ERR_OK)
+		return err;
+	memcpy(f->hash, hash, sizeof(hash));
+	source_take(s, f, t);
+	return ERR_OK;
+}
+
+// Is what was read what the file says, or somebody's work half done? Asked when all has been read.
+static bool source_is_settled(const struct source *s, const struct source_file *f)
+{
+	struct source_stamp stamp;
+	struct stat st;
+
+	if (stat(f->path, &st) != 0)
+		return false;
+	stamp = source_stamp(&st);
+	return stamp_is(&stamp, &f->stamp) && !(s->busy && s->busy(s->busy_context, &st));
+}
+
+static enum err must_check source_read(struct source *s, struct source_file *f, bool anyway)
+{
+	struct buf b;
+	enum err err;
+
+	buf_init_growing(&b, SOURCE_FILE_BYTES_MAX);
+	err = file_read(f->path, SOURCE_FILE_BYTES_MAX, &b);
+	if (err == ERR_NOT_FOUND) {
+		f->round--; // between looking and reading: the next event tells
+		err = ERR_OK;
+	} else if (err != ERR_OK) {
+		source_mark_error(f, err, errno);
+		err = ERR_OK;
+	} else if (source_is_settled(s, f)) {
+		err = source_parse(s, f, buf_slice(&b), anyway);
+	} else {
+		f->trusted = false; // it counts as it was, until its writer is done
+		s->unsettled = true;
+	}
+	buf_deinit(&b);
+	return err;
+}
+
+static enum err source_on_file(void *context, const char *path, const struct stat *st,
+			       const char *wrong)
+{
+	struct source *s = context;
+	struct source_file *f = source_file(s, path);
+	struct source_stamp stamp;
+
+	if (!f)
+		return ERR_NOMEM;
+	f->round = s->round;
+	if (wrong) {
+		source_mark(f, wrong);
+		return ERR_OK;
+	}
+	stamp = source_stamp(st);
+	if (f->trusted && stamp_is(&stamp, &f->stamp))
+		return ERR_OK;
+	f->stamp = stamp;
+	f->trusted = stamp_has_settled(&stamp);
+	return source_read(s, f, false);
+}
+
+static int source_by_path(const void *a, const void *b)
+{
+	const struct source_file *x = *(struct source_file *const *)a;
+	const struct source_file *y = *(struct source_file *const *)b;
+
+	return strcmp(x->path, y->path);
+}
+
+// Files that were not met this time are gone. What is left is in the order of names.
+static enum err must_check source_forget_files(struct source *s)
+{
+	uint32_t kept = 0;
+	enum err err = ERR_OK;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct source_file *f = s->files[i];
+
+		if (f->round == s->round) {
+			s->files[kept++] = f;
+			continue;
+		}
+		s->data_changed |= f->text && f->text->has_data;
+		source_free_file(f);
+	}
+	s->count = kept;
+	if (kept > 0)
+		qsort(s->files, kept, sizeof(struct source_file *), source_by_path);
+	lookup_deinit(&s->by_path);
+	for (uint32_t i = 0; i < s->count && err == ERR_OK; i++)
+		err = lookup_put(&s->by_path, hash_bytes(slice_str(s->files[i]->path), 0), i);
+	return err;
+}
+
+static enum err must_check source_look(struct source *s)
+{
+	struct reason why = {0};
+	enum err err = ERR_OK;
+
+	for (uint32_t i = 0; i < s->count; i++)
+		s->files[i]->is_new = false;
+	// Without somebody who says when to look again, a file that is being written is looked at again now.
+	s->unsettled = true;
+	for (int tries = 0; err == ERR_OK && s->unsettled && tries < (s->busy ? 1 : 3); tries++) {
+		s->round++;
+		s->unsettled = false;
+		err = scan_directory(s->directory, source_on_file, s, &why);
+	}
+	if (err != ERR_OK) {
+		diagnostics_add(s->diagnostics, SEVERITY_ERROR, s->directory, 0, 0, "", "%s",
+				why.text[0] ? why.text : err_name(err));
+		return err;
+	}
+	err = source_forget_files(s);
+	// Key sets come from Secrets: where one changed, who uses one is read again.
+	for (uint32_t i = 0; i < s->count && err == ERR_OK && s->data_changed; i++) {
+		struct source_file *f = s->files[i];
+
+		if (f->text && f->text->uses_data && !f->is_new && !f->wrong)
+			err = source_read(s, f, true);
+	}
+	return err;
+}
+
+// ---- the model ---------------------------------------------------------------------------------
+
+static const struct object *source_last(const struct source *s, enum object_kind kind,
+					struct slice ns, struct slice name)
+{
+	uint64_t hash = object_hash(kind, ns, name);
+	uint32_t at = UINT32_MAX, i;
+
+	while (lookup_next(&s->known_names, hash, &at, &i)) {
+		if (object_is(&s->known[i], kind, ns, name))
+			return &s->known[i];
+	}
+	return NULL;
+}
+
+// An object that cannot be read now: the last good one of its name.
+static enum err source_on_left(void *context, struct model *m, const struct document *d,
+			       struct text *t)
+{
+	const struct source *s = context;
+	struct object o = text_object(t, d);
+	const struct object *last = source_last(s, o.kind, o.namespace, o.name);
+
+	if (!last)
+		return ERR_OK;
+	// Two invalid ones of one name have one last good one.
+	return model_find(m, o.kind, o.namespace, o.name) ? ERR_OK : model_add(m, last);
+}
+
+// A file that cannot be read says what it said before, but for its security policies: what they ask for
+// now is not known.
+static enum err must_check source_add_unreadable(struct source_file *f, bool ours, struct model *m)
+{
+	char why[REASON_BYTES_MAX];
+	enum err err = ERR_OK;
+
+	snprintf(why, sizeof(why), "%s %s", f->path, f->wrong);
+	for (uint32_t i = 0; f->text && i < f->text->count && err == ERR_OK; i++) {
+		struct object o = text_object(f->text, &f->text->documents[i]);
+
+		if (!o.what || f->text->documents[i].kind->is_ours != ours)
+			continue;
+		err = model_add_broken(m, &o, why);
+		if (err == ERR_EXISTS)
+			err = ERR_OK;
+	}
+	return err;
+}
+
+static enum err must_check source_add(struct source *s, struct source_file *f, bool ours,
+				      struct model *m)
+{
+	if (f->wrong)
+		return source_add_unreadable(f, ours, m);
+	return f->text ? text_add(f->text, ours, m, s->diagnostics, source_on_left, s) : ERR_OK;
+}
+
+// Objects that a file held and that are nowhere now: gone, unless the file leaves open what it holds.
+static enum err must_check source_add_missing(struct source *s, struct model *m)
+{
+	enum err err = ERR_OK;
+
+	for (uint32_t i = 0; i < s->known_count && err == ERR_OK; i++) {
+		const struct object *o = &s->known[i];
+		const struct source_file *f = source_find(s, o->text->file);
+		char why[REASON_BYTES_MAX];
+
+		if (!f || f->wrong || !f->text || f->text->whole)
+			continue;
+		snprintf(why, sizeof(why), "%s cannot be read whole", f->path);
+		err = model_add_broken(m, o, why);
+		if (err == ERR_EXISTS)
+			err = ERR_OK;
+	}
+	return err;
+}
+
+static void source_say(struct source *s, struct model *m)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct source_file *f = s->files[i];
+
+		if (f->wrong)
+			diagnostics_add(s->diagnostics, SEVERITY_ERROR, f->path, 0, 0, "", "%s",
+					f->wrong);
+		else if (f->text)
+			diagnostics_append(s->diagnostics, &f->text->findings);
+		m->incomplete |= !f->is_known;
+	}
+}
+
+static enum err must_check source_fill(struct source *s, struct model *m)
+{
+	enum err err = ERR_OK;
+
+	for (uint32_t i = 0; i < s->count && err == ERR_OK; i++)
+		err = source_add(s, s->files[i], false, m);
+	for (uint32_t i = 0; i < s->count && err == ERR_OK; i++) {
+		if (s->files[i]->text)
+			text_read_ours(s->files[i]->text, m);
+		err = source_add(s, s->files[i], true, m);
+	}
+	if (err == ERR_OK)
+		err = source_add_missing(s, m);
+	return err;
+}
+
+// What this load found is what the next one falls back on.
+static enum err must_check source_remember(struct source *s, const struct model *m)
+{
+	enum err err = ERR_OK;
+
+	source_forget_known(s);
+	if (m->object_count == 0)
+		return ERR_OK;
+	s->known = malloc(m->object_count * sizeof(*s->known));
+	if (!s->known)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < m->object_count && err == ERR_OK; i++) {
+		const struct object *o = &m->objects[i];
+
+		s->known[s->known_count] = *o;
+		s->known[s->known_count].policy = NULL; // the model's
+		text_ref(o->text);
+		err = lookup_put(&s->known_names, object_hash(o->kind, o->namespace, o->name),
+				 s->known_count++);
+	}
+	return err;
+}
+
+enum err source_load(struct source *s, struct diagnostics *d, struct model **out)
+{
+	struct model *m;
+	enum err err;
+
+	s->diagnostics = d;
+	err = source_look(s);
+	if (err != ERR_OK)
+		return err;
+	s->data_changed = false;
+	m = model_new();
+	if (!m)
+		return ERR_NOMEM;
+	err = source_fill(s, m);
+	if (err == ERR_OK)
+		err = source_remember(s, m);
+	if (err != ERR_OK) {
+		diagnostics_add(d, SEVERITY_ERROR, s->directory, 0, 0, "", "%s",
+				err == ERR_FULL ? "there are too many objects" : "out of memory");
+		model_free(m);
+		return err;
+	}
+	source_say(s, m);
+	diagnostics_sort(d);
+	model_settle(m);
+	*out = m;
+	return ERR_OK;
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Bytes ▶ trees ▶ documents ▶ objects, for one file; see text.h.
+#include "model/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "model/read.h"
+
+#define TEXT_ARENA_MAX	   (1u << 30)
+#define DOCUMENTS_MAX	   1000000
+#define DOCUMENTS_ROOM_MIN 8
+
+// ---- what there is -----------------------------------------------------------------------------
+
+static bool is_cut(const struct document *d)
+{
+	const struct tree *t = d->tree;
+
+	while (t->parent)
+		t = t->parent;
+	return t->cut;
+}
+
+static enum err text_keep(struct text *t, const struct document *d)
+{
+	if (t->count == t->room) {
+		uint32_t room = t->room ? t->room * 2 : DOCUMENTS_ROOM_MIN;
+		struct document *grown = t->count < DOCUMENTS_MAX
+						 ? realloc(t->documents, room * sizeof(*grown))
+						 : NULL;
+
+		if (!grown)
+			return ERR_NOMEM;
+		t->documents = grown;
+		t->room = room;
+	}
+	t->documents[t->count++] = *d;
+	t->has_data |= d->kind->kind == OBJECT_SECRET || d->kind->kind == OBJECT_CONFIG_MAP;
+	return ERR_OK;
+}
+
+// Of a document that an error cut off, the error is finding enough.
+static struct view text_view(struct text *t, const struct tree *tree, struct diagnostics *unheard,
+			     bool cut, bool *failed)
+{
+	return view_root(tree, t->file, &t->arena, cut ? unheard : &t->findings, failed);
+}
+
+static enum err text_note(struct text *t, const struct tree *tree, struct diagnostics *unheard)
+{
+	struct document d = {.tree = tree};
+	bool failed = false;
+	struct view v = text_view(t, tree, unheard, is_cut(&d), &failed);
+
+	d.kind = read_identity(&v, &d.namespace, &d.name);
+	t->whole = t->whole && !failed;
+	return d.kind ? text_keep(t, &d) : ERR_OK;
+}
+
+static enum err text_list(struct text *t, const struct tree *tree, struct diagnostics *unheard)
+{
+	bool failed = false;
+	struct view v = text_view(t, tree, unheard, tree->cut, &failed), items;
+	enum err err = ERR_OK;
+
+	if (!read_is_list(&v, &items)) {
+		t->whole = t->whole && !failed;
+		return failed ? ERR_OK : text_note(t, tree, unheard);
+	}
+	for (const struct tree *i = items.tree ? items.tree->first : NULL; i && err == ERR_OK;
+	     i = i->next)
+		err = text_note(t, i, unheard);
+	return err;
+}
+
+// ---- what it says ------------------------------------------------------------------------------
+
+static void text_read(struct text *t, struct document *d, const struct model *m,
+		      struct diagnostics *unheard)
+{
+	bool cut = is_cut(d);
+	struct view v = text_view(t, d->tree, unheard, cut, &d->failed);
+	struct object_meta meta = {.namespace = d->namespace, .name = d->name};
+	struct reading r = {.v = &v, .meta = &meta, .model = m, .uses_data = &t->uses_data};
+
+	d->failed = cut;
+	// A policy is kept whatever is wrong with it: its targets refuse.
+	if ((!read_meta(&v, &meta) || cut) && !d->kind->is_ours)
+		return;
+	d->what = read_object(d->kind, &r);
+}
+
+static void text_read_kind(struct text *t, bool ours, const struct model *m)
+{
+	struct diagnostics unheard;
+
+	diagnostics_init(&unheard);
+	for (uint32_t i = 0; i < t->count; i++) {
+		if (t->documents[i].kind->is_ours == ours)
+			text_read(t, &t->documents[i], m, &unheard);
+	}
+	diagnostics_deinit(&unheard);
+}
+
+void text_read_ours(struct text *t, const struct model *m)
+{
+	if (!t->read_ours)
+		text_read_kind(t, true, m);
+	t->read_ours = true;
+}
+
+static enum err text_load(struct text *t, struct slice bytes)
+{
+	struct diagnostics unheard;
+	struct tree *trees;
+	enum err err = tree_parse(bytes, t->file, &t->arena, &t->findings, &trees);
+
+	if (err == ERR_NOMEM)
+		return err;
+	t->whole = err == ERR_OK;
+	err = ERR_OK;
+	diagnostics_init(&unheard);
+	for (const struct tree *i = trees; i && err == ERR_OK; i = i->next) {
+		if (i->kind != TREE_NULL)
+			err = text_list(t, i, &unheard);
+	}
+	diagnostics_deinit(&unheard);
+	if (err == ERR_OK)
+		text_read_kind(t, false, NULL);
+	return err;
+}
+
+enum err text_new(const char *file, struct slice bytes, struct text **out)
+{
+	struct text *t = calloc(1, sizeof(*t));
+	enum err err;
+
+	if (!t)
+		return ERR_NOMEM;
+	t->refs = 1;
+	diagnostics_init(&t->findings);
+	arena_init(&t->arena, TEXT_ARENA_MAX);
+	t->file = (const char *)arena_copy(&t->arena, slice_str(file)).ptr;
+	err = t->file ? text_load(t, bytes) : ERR_NOMEM;
+	if (err == ERR_OK)
+		*out = t;
+	else
+		text_unref(t);
+	return err;
+}
+
+void text_ref(struct text *t)
+{
+	t->refs++;
+}
+
+void text_unref(struct text *t)
+{
+	if (!t || --t->refs > 0)
+		return;
+	diagnostics_deinit(&t->findings);
+	arena_deinit(&t->arena);
+	free(t->documents);
+	free(t);
+}
+
+// ---- into a model ------------------------------------------------------------------------------
+
+struct object text_object(struct text *t, const struct document *d)
+{
+	return (struct object){
+		.kind = d->kind->kind,
+		.namespace = d->namespace,
+		.name = d->name,
+		.what = d->what,
+		.text = t,
+		.tree = d->tree,
+	};
+}
+
+// One name twice. Word for word the same (a file being moved, perhaps) is one object.
+static enum err text_add_again(struct text *t, const struct document *d, struct model *m,
+			       struct diagnostics *findings)
+{
+	struct object o = text_object(t, d);
+	const struct object *first = model_find(m, o.kind, o.namespace, o.name);
+	bool same = tree_equal(first->tree, d->tree);
+	bool security =
+		o.kind == OBJECT_SECURITY_POLICY || o.kind == OBJECT_CLUSTER_SECURITY_POLICY;
+
+	diagnostics_add(findings, same ? SEVERITY_WARNING : SEVERITY_ERROR, t->file, d->tree->line,
+			d->tree->column, "metadata.name", "%s %.*s%s%.*s is in %s:%u already%s",
+			d->kind->name, SLICE_ARG(o.namespace), o.namespace.len ? "/" : "",
+			SLICE_ARG(o.name), first->text->file, first->tree->line,
+			same	   ? ", word for word"
+			: security ? ", and says something else: the targets of both refuse"
+				   : ", and says something else: that one counts");
+	return security && !same ? model_add_disputed(m, &o) : ERR_OK;
+}
+
+enum err text_add(struct text *t, bool ours, struct model *m, struct diagnostics *d,
+		  text_left_fn *left, void *context)
+{
+	enum err err = ERR_OK;
+
+	for (uint32_t i = 0; i < t->count && err == ERR_OK; i++) {
+		const struct document *one = &t->documents[i];
+		struct object o = text_object(t, one);
+
+		if (one->kind->is_ours != ours)
+			continue;
+		if (one->what)
+			err = model_add(m, &o);
+		else if (one->failed && left)
+			err = left(context, m, one, t);
+		if (err == ERR_EXISTS)
+			err = text_add_again(t, one, m, d);
+	}
+	return err;
+}
