@@ -41,7 +41,7 @@ def ask(c, method, path, body=b""):
 
 class Soak:
     def __init__(self, host):
-        self.host, self.kept, self.done, self.wrong = host, {}, {}, []
+        self.host, self.kept, self.done, self.wrong, self.redialled = host, {}, {}, [], 0
 
     def dial(self, port):
         c = socket.create_connection((self.host, port), 20)
@@ -54,8 +54,16 @@ class Soak:
 
     def keep_alive(self):
         slot = random.randrange(KEPT)
-        c = self.kept.pop(slot, None) or self.dial(8080)
-        self.expect("kept", ask(c, "GET", f"/{slot}"), 200)
+        c = self.kept.pop(slot, None)
+        try:
+            status = ask(c, "GET", f"/{slot}") if c else None
+        except OSError:  # as every client does: a kept connection may have ended meanwhile
+            self.redialled += 1
+            status = None
+        if not status:
+            c = self.dial(8080)
+            status = ask(c, "GET", f"/{slot}")
+        self.expect("kept", status, 200)
         self.kept[slot] = c
 
     def post(self):
@@ -118,7 +126,7 @@ class Soak:
                 if action != self.unreadable:
                     self.wrong.append(f"{action.__name__}: {e}")
             self.done[action.__name__] = self.done.get(action.__name__, 0) + 1
-        print(json.dumps({"done": self.done, "wrong": len(self.wrong), "why": self.wrong[:5]}), flush=True)
+        print(json.dumps({"done": self.done, "redialled": self.redialled, "wrong": len(self.wrong), "why": self.wrong[:5]}), flush=True)
 
 
 Soak(sys.argv[1]).run(float(sys.argv[2]), float(sys.argv[3]))
