@@ -26,7 +26,7 @@ static const struct {
 	{&snapshot_claim_table, sizeof(struct ss_claim_match), 2},
 	{&snapshot_header_table, sizeof(struct ss_header_match), 2},
 	{&snapshot_rule_table, sizeof(struct ss_rule), 15},
-	{&snapshot_group_table, sizeof(struct ss_group), 4},
+	{&snapshot_group_table, sizeof(struct ss_group), 7},
 	{&snapshot_policy_table, sizeof(struct ss_policy), 10},
 	{&snapshot_jwk_table, sizeof(struct ss_jwk), 8},
 	{&snapshot_header_source_table, sizeof(struct ss_header_source), 2},
