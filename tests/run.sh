@@ -97,6 +97,23 @@ run_image() {
 	run_one image layout 300 bash tests/image/run.sh
 }
 
+# The soak takes ten minutes of little load: it runs beside all else, and is reported last.
+soak_pid=''
+trap '[[ -z $soak_pid ]] || kill "$soak_pid" 2>/dev/null || true' EXIT
+start_soak() {
+	[[ $(id -u) == 0 ]] && kind_wanted netns && name_wanted netns soak || return 0
+	BIN=$PWD/build/bin timeout --kill-after=20 1200 bash tests/netns/soak.sh >"$logs/netns-soak.log" 2>&1 </dev/null &
+	soak_pid=$!
+	soak_started=$SECONDS
+}
+finish_soak() {
+	local status=0
+	[[ $soak_pid ]] || return 0
+	wait "$soak_pid" || status=$?
+	soak_pid=''
+	report "$status" netns/soak $((SECONDS - soak_started)) "$logs/netns-soak.log"
+}
+
 run_netns() {
 	local scenario bin
 	if [[ $(id -u) != 0 ]]; then
@@ -104,7 +121,7 @@ run_netns() {
 		return
 	fi
 	for scenario in tests/netns/*.sh; do
-		case $(basename "$scenario") in sandbox.sh | demo.sh) continue ;; esac
+		case $(basename "$scenario") in sandbox.sh | demo.sh | soak.sh) continue ;; esac
 		bin=$PWD/build/asan/bin
 		if head -n 20 "$scenario" | grep -q '^# build: release'; then bin=$PWD/build/bin; fi
 		run_one netns "$(basename "$scenario" .sh)" 300 env BIN="$bin" bash "$scenario"
@@ -115,9 +132,11 @@ run_netns() {
 echo "building (release and sanitized)"
 ./build.sh build 2>"$logs/build.log" || { cat "$logs/build.log"; exit 1; }
 ./build.sh build-asan 2>"$logs/build-asan.log" || { cat "$logs/build-asan.log"; exit 1; }
+start_soak
 for kind in lint unit golden fuzz image netns; do
 	if kind_wanted "$kind"; then "run_$kind"; fi
 done
+finish_soak
 if ((skipped)); then
 	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 else
