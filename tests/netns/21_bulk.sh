@@ -16,7 +16,7 @@ chmod 711 "$W"
 spawn download p-server socat TCP-LISTEN:9005,fork,reuseaddr "OPEN:$W/body,rdonly"
 spawn upload p-server socat TCP-LISTEN:9006,fork,reuseaddr "SYSTEM:sha256sum"
 serve server banner 9001
-until_ok 5 listens server 9005 && until_ok 5 listens server 9006 || die "the servers do not listen"
+for port in 9005 9006; do until_ok 5 listens server $port || die "the servers do not listen"; done
 
 tunnels() { in_ns n1 ss -Hnt state established '( dport = :14443 )'; }
 bulk_port() { # the younger of the two: it carries more than all else did
@@ -34,11 +34,14 @@ same "it had a connection of its own" 2 "$(tunnels | wc -l)"
 same "an upload, byte for byte, and its answer" "$sum  -" \
 	"$(in_ns p-client timeout 60 socat -t 60 - "TCP:$ip:9006" <"$W/body")"
 # Several at once, both ways: frames of one overtake the other connection's, and stay in order.
+flows=()
 for i in 1 2 3 4; do
 	in_ns p-client timeout 60 socat -u "TCP:$ip:9005" - </dev/null | sha256sum >"$W/down$i" &
+	flows+=($!)
 	in_ns p-client timeout 60 socat -t 60 - "TCP:$ip:9006" <"$W/body" >"$W/up$i" &
+	flows+=($!)
 done
-wait $(jobs -p | tail -n 8) || true
+wait "${flows[@]}" || true
 same "four each way at once" "8 $sum" "$(cat "$W"/down? "$W"/up? | sort | uniq -c | awk '{ print $1, $2 }')"
 same "still one bulk connection" 2 "$(tunnels | wc -l)"
 

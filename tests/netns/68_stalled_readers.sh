@@ -47,7 +47,7 @@ usual_world
 world_start
 spawn pour p-server "${crowd[@]}" serve 9090
 spawn echo p-server "${crowd[@]}" serve 9091
-until_ok 10 listens server 9090 && until_ok 10 listens server 9091 || die "the servers do not listen"
+for port in 9090 9091; do until_ok 10 listens server $port || die "the servers do not listen"; done
 quiet=$(echoes)
 tunnels=$(metric n1 portcullis_tunnels_dialled_total)
 for round in first second; do
