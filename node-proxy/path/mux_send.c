@@ -300,10 +300,10 @@ static void mux_serve(struct mux *m, struct leg *l)
 static void mux_pump(struct mux *m)
 {
 	while (m->pending_flows && !mux_is_backlogged(m) && !m->record_failed) {
-		uint32_t flow = m->next_flow;
+		uint64_t ahead = m->pending_flows >> m->next_flow;
+		uint32_t flow = ahead ? m->next_flow + (uint32_t)__builtin_ctzll(ahead)
+				      : (uint32_t)__builtin_ctzll(m->pending_flows);
 
-		while (!(m->pending_flows & (1ull << flow)))
-			flow = (flow + 1) % MUX_FLOWS;
 		m->next_flow = (flow + 1) % MUX_FLOWS;
 		mux_serve(m, mux_pop_pending(m, flow));
 	}
