@@ -9,6 +9,7 @@
 
 #define HTTP1_HEADERS_MAX 100
 #define HTTP1_STATE_WORDS 24
+#define HTTP1_TRAILER_MAX 20 // longer than any name that is no trailer's
 
 struct http1_header {
 	struct slice name;
@@ -21,7 +22,7 @@ struct http1_message {
 	uint16_t status;     // responses
 	uint8_t minor;	     // HTTP/1.minor
 	bool keep_alive;     // may another message follow?
-	bool upgrade;	     // Connection: upgrade with Upgrade, or CONNECT
+	bool upgrade;	     // HTTP/1.1, Connection: upgrade with one Upgrade field
 	bool chunked;
 	bool has_length;
 	bool expects_continue;
@@ -38,11 +39,12 @@ struct http1 {
 	const char *error;		   // static text
 	uint32_t overhead_bytes;	   // chunk extensions and trailers so far
 	bool in_field;
-	bool keep_alive; // known once complete
 	bool complete;
 	bool head_done;
 	bool is_response;
 	bool skip_body; // response to HEAD
+	uint8_t trailer_bytes;
+	char trailer[HTTP1_TRAILER_MAX]; // the trailer field's name, as far as it tells
 };
 
 void http1_init_request(struct http1 *p);
@@ -53,7 +55,8 @@ void http1_init_response(struct http1 *p, bool to_head);
 // (bare LF, NUL) with p untouched. *scanned remembers how far the search got; start with 0.
 enum err must_check http1_find_head(struct slice in, size_t *scanned, size_t *head_bytes);
 // Parse a head that http1_find_head measured. ERR_MALFORMED (p->error says what), ERR_TOO_LARGE (too many
-// fields), ERR_UNSUPPORTED (CONNECT; a version other than 1.0 and 1.1).
+// fields), ERR_UNSUPPORTED (CONNECT; a method that llhttp does not know; a version other than 1.0 and
+// 1.1).
 enum err must_check http1_head(struct http1 *p, struct slice head, struct http1_message *out);
 // After the head: frame the body. *used bytes of in belong to this message; *complete: it ends
 // there. ERR_MALFORMED.
@@ -65,3 +68,5 @@ bool http1_finish(struct http1 *p);
 
 // First field of that (lower-case) name; false if absent.
 bool http1_find(const struct http1_message *m, struct slice lower_name, struct slice *value);
+// How many fields of that name there are.
+uint32_t http1_count(const struct http1_message *m, struct slice lower_name);
