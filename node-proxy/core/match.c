@@ -25,6 +25,29 @@ static uint8_t hex_digit(uint8_t v)
 	return (uint8_t)(v < 10 ? '0' + v : 'A' + v - 10);
 }
 
+// The octet that the escape at the front of in stands for; -1: there is none.
+static int escape_value(struct slice in)
+{
+	if (in.len < 3 || in.ptr[0] != '%')
+		return -1;
+	int high = hex_value(in.ptr[1]), low = hex_value(in.ptr[2]);
+
+	return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+// Escaped UTF-8 that is longer than it need be (RFC 3629 3): who decodes it without minding reads a dot, a
+// slash or a letter.
+static bool is_overlong(int first, struct slice rest)
+{
+	int second = first >= 0xc0 ? escape_value(rest) : -1;
+
+	if (second < 0x80 || second > 0xbf)
+		return false;
+	return first == 0xc0 || first == 0xc1 || (first == 0xe0 && second < 0xa0) ||
+	       (first == 0xf0 && second < 0x90) || (first == 0xf8 && second < 0x88) ||
+	       (first == 0xfc && second < 0x84);
+}
+
 // One character or escape of the source into out (never more bytes than it had), decoded where that is
 // the canonical form. ERR_MALFORMED for what no two servers read alike.
 static enum err take_one(struct slice in, size_t *at, uint8_t *out, size_t *out_len)
@@ -39,25 +62,21 @@ static enum err take_one(struct slice in, size_t *at, uint8_t *out, size_t *out_
 		*at += 1;
 		return ERR_OK;
 	}
-	if (in.len - *at < 3)
-		return ERR_MALFORMED;
-	int high = hex_value(in.ptr[*at + 1]), low = hex_value(in.ptr[*at + 2]);
+	int v = escape_value(slice_make(in.ptr + *at, in.len - *at));
 
-	if (high < 0 || low < 0)
-		return ERR_MALFORMED;
-	uint8_t v = (uint8_t)(high << 4 | low);
-
-	if (v == '/' || v == '\\' || v == 0)
+	if (v <= 0 || v == '/' || v == '\\')
 		return ERR_MALFORMED;
 	*at += 3;
-	if (is_unreserved(v)) {
-		out[0] = v;
+	if (is_overlong(v, slice_make(in.ptr + *at, in.len - *at)))
+		return ERR_MALFORMED;
+	if (is_unreserved((uint8_t)v)) {
+		out[0] = (uint8_t)v;
 		*out_len = 1;
 		return ERR_OK;
 	}
 	out[0] = '%';
-	out[1] = hex_digit(v >> 4);
-	out[2] = hex_digit(v & 15);
+	out[1] = hex_digit((uint8_t)v >> 4);
+	out[2] = hex_digit((uint8_t)v & 15);
 	*out_len = 3;
 	return ERR_OK;
 }
@@ -151,6 +170,28 @@ enum err path_canonicalize(struct slice target, uint8_t *out, size_t out_max, st
 	*path = slice_make(out, len);
 	*changed = !slice_eq(*path, in);
 	return ERR_OK;
+}
+
+bool path_without_parameters(struct slice path, uint8_t *out, struct slice *plain)
+{
+	size_t len = 0;
+	bool any = false, cut = false;
+
+	for (size_t i = 0; i < path.len; i++) {
+		uint8_t c = path.ptr[i];
+
+		if (c == '/') {
+			cut = false;
+		} else if (c == ';' ||
+			   (c == '%' && path.len - i >= 3 && memcmp(path.ptr + i, "%3B", 3) == 0)) {
+			cut = any = true;
+		}
+		// The empty elements that are left are merged, as all others have been.
+		if (!cut && !(c == '/' && len > 0 && out[len - 1] == '/'))
+			out[len++] = c;
+	}
+	*plain = slice_make(out, len);
+	return any;
 }
 
 static bool host_byte(uint8_t c)

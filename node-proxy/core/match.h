@@ -14,12 +14,16 @@
 // merged (before dot segments are looked at), query cut off (returned apart, with its '?', byte for
 // byte). Canonical paths are fixed points. out has room for out_max; target.len is always enough.
 // ERR_MALFORMED: not starting with '/', a bad escape, %2F, %5C, backslash, %00, '#', spaces, controls or
-// bytes above 0x7e, in the path; '#', spaces, controls or bytes above 0x7e in the query; and "." or
-// ".." with path parameters ("/..;x/"), which some servers read as dot segments. ERR_TOO_LARGE: longer
+// bytes above 0x7e, in the path; '#', spaces, controls or bytes above 0x7e in the query; "." or
+// ".." with path parameters ("/..;x/"), which some servers read as dot segments; and escaped UTF-8 of
+// more bytes than the character needs ("%c0%af"), which some decode. ERR_TOO_LARGE: longer
 // than PATH_BYTES_MAX or out_max. *changed says whether the path differs from what came, so that the
 // unchanged request can be forwarded byte for byte.
 enum err must_check path_canonicalize(struct slice target, uint8_t *out, size_t out_max,
 				      struct slice *path, struct slice *query, bool *changed);
+// The canonical path as servers read it that cut path parameters off: without ";x" (or "%3Bx") behind
+// elements, and without the empty elements that this leaves. False: it has none. out has room for path.len.
+bool path_without_parameters(struct slice canonical_path, uint8_t *out, struct slice *plain);
 // Host or authority (RFC 9110 7.2): lower case, port cut off, one trailing dot cut off; an IPv6
 // literal keeps its brackets and is written as RFC 5952 says (IPv4-mapped: as IPv4). An empty host gives an empty name
 // (HTTP/1.0): to a rule it is unknown. out has room for out_max; the larger of host.len and

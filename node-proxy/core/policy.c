@@ -5,6 +5,8 @@
 // Deny rules. What is left are the rules that match.
 #include "core/policy_table.h"
 
+#include "core/match.h"
+
 struct evaluation {
 	const struct policy *policy;
 	const struct policy_input *in;
@@ -218,18 +220,50 @@ static bool column_method(struct evaluation *e)
 }
 
 // Exact, and every prefix that ends before a slash or at the end.
-static bool column_path(struct evaluation *e)
+static void look_up_path(struct evaluation *e, struct slice path)
 {
-	struct slice path = e->in->path;
-
-	if (path.len == 0)
-		return false;
 	if (path.len <= e->policy->path_len_max)
 		look_up_text(e, SPACE_PATH, path);
 	for (size_t i = 0; i <= path.len && i < e->policy->prefix_len_max; i++) {
 		if (i == path.len || path.ptr[i] == '/')
 			look_up_text(e, SPACE_PREFIX, slice_make(path.ptr, i));
 	}
+}
+
+// The path has two readings: servers differ on whether ";x" belongs to an element's name. What is satisfied by
+// only one of them is unknown: a Deny rule matches, an Allow rule does not.
+static __attribute__((noinline)) bool look_up_second_reading(struct evaluation *e)
+{
+	struct rule_bits first = e->column, *second = &e->column;
+	uint8_t text[PATH_BYTES_MAX];
+	struct slice plain;
+
+	if (e->in->path.len > sizeof(text))
+		return false;
+	if (!path_without_parameters(e->in->path, text, &plain))
+		return true;
+	second->live = 0;
+	look_up_path(e, plain);
+	for (uint64_t left = first.live | second->live; left;) {
+		uint32_t i = next_word(&left);
+		uint64_t a = first.live >> i & 1 ? first.words[i] : 0;
+		uint64_t b = second->live >> i & 1 ? second->words[i] : 0;
+
+		second->words[i] = (a & b) | ((a | b) & e->policy->deny_all.words[i]);
+		second->live |= 1ull << i;
+	}
+	return true;
+}
+
+static bool column_path(struct evaluation *e)
+{
+	struct slice path = e->in->path;
+
+	if (path.len == 0)
+		return false;
+	look_up_path(e, path);
+	if (memchr(path.ptr, ';', path.len) || memchr(path.ptr, '%', path.len))
+		return look_up_second_reading(e);
 	return true;
 }
 

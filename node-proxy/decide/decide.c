@@ -165,17 +165,31 @@ static bool limit_headers_fit(const struct ss_limit *l, const struct policy_inpu
 	return true;
 }
 
+// Either reading of a path with parameters ("/login;x") counts.
+static bool limit_path_fits(const struct ss_limit *l, struct slice path)
+{
+	uint8_t text[PATH_BYTES_MAX];
+	struct slice plain = path;
+
+	if (l->path_count == 0 || path.len == 0 || path.len > sizeof(text))
+		return true;
+	if (memchr(path.ptr, ';', path.len) || memchr(path.ptr, '%', path.len))
+		path_without_parameters(path, text, &plain);
+	for (uint32_t i = 0; i < l->path_count; i++) {
+		if (path_match(&l->paths[i], path) || path_match(&l->paths[i], plain))
+			return true;
+	}
+	return false;
+}
+
 static bool limit_fits(const struct limit *l, const struct policy_input *in)
 {
 	const struct ss_limit *r = &l->record;
 	bool method = r->method_count == 0 || in->method.len == 0;
-	bool path = r->path_count == 0 || in->path.len == 0;
 
 	for (uint32_t i = 0; i < r->method_count && !method; i++)
 		method = slice_eq(r->methods[i], in->method);
-	for (uint32_t i = 0; i < r->path_count && !path; i++)
-		path = path_match(&r->paths[i], in->path);
-	return method && path &&
+	return method && limit_path_fits(r, in->path) &&
 	       (r->client_cidr_count == 0 || cidr_set_contains(l->clients, in->client)) &&
 	       limit_headers_fit(r, in);
 }

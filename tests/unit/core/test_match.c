@@ -59,6 +59,10 @@ static void test_paths(void **state)
 		{"/...;x", "/...;x"},
 		{"/a..;x", "/a..;x"},
 		{"/%01%7f", "/%01%7F"},
+		{"/%e4%f6", "/%E4%F6"}, // Latin-1
+		{"/%c0x", "/%C0x"},
+		{"/%c2%80%ed%9f%bf%f4%8f%bf%bf", "/%C2%80%ED%9F%BF%F4%8F%BF%BF"},
+		{"/%e0%a0%80%f0%90%80%80", "/%E0%A0%80%F0%90%80%80"}, // the shortest there are
 	};
 	uint8_t out[PATH_BYTES_MAX];
 
@@ -77,12 +81,53 @@ static void test_paths(void **state)
 static void test_paths_refused(void **state)
 {
 	static const char *const bad[] = {
-		"",	    "a",      "*",	"?",	     "http://a/",  "/%",
-		"/%a",	    "/%2",    "/%zz",	"/%2g",	     "/a%2fb",	   "/a%2Fb",
-		"/a%5cb",   "/a%5Cb", "/a\\b",	"/%00",	     "/a%00.html", "/a#b",
-		"/a b",	    "/a\tb",  "/a\x7f", "/a\x80",    "/\xc3\xa4",  "/a\x01",
-		"/a/..;/b", "/..;",   "/.;x/a", "/a/..;x=1", "/a/%2e.;b/", "/..%3b/a",
-		"/.%3B",    "/a?b#c", "/a?b c", "/a?\x01",   "/a?\xc3",	   "/%%32e",
+		"",
+		"a",
+		"*",
+		"?",
+		"http://a/",
+		"/%",
+		"/%a",
+		"/%2",
+		"/%zz",
+		"/%2g",
+		"/a%2fb",
+		"/a%2Fb",
+		"/a%5cb",
+		"/a%5Cb",
+		"/a\\b",
+		"/%00",
+		"/a%00.html",
+		"/a#b",
+		"/a b",
+		"/a\tb",
+		"/a\x7f",
+		"/a\x80",
+		"/\xc3\xa4",
+		"/a\x01",
+		"/a/..;/b",
+		"/..;",
+		"/.;x/a",
+		"/a/..;x=1",
+		"/a/%2e.;b/",
+		"/..%3b/a",
+		"/.%3B",
+		"/a?b#c",
+		"/a?b c",
+		"/a?\x01",
+		"/a?\xc3",
+		"/%%32e",
+		// a dot, a slash, a letter, in more bytes than they need
+		"/%c0%ae",
+		"/%C0%AF",
+		"/%c1%a1",
+		"/%e0%80%af",
+		"/%e0%9f%bf",
+		"/%f0%80%80%af",
+		"/%f0%8f%bf%bf",
+		"/%f8%80%80%80%af",
+		"/%fc%80%80%80%80%af",
+		"/a/%c0%ae%c0%ae/b",
 	};
 	uint8_t out[PATH_BYTES_MAX];
 	struct slice path;
@@ -379,6 +424,46 @@ static void test_host_match(void **state)
 	}
 }
 
+static void test_path_without_parameters(void **state)
+{
+	static const struct {
+		const char *path;
+		const char *plain; // NULL: there are none
+	} rows[] = {
+		{"/", NULL},
+		{"/a/b", NULL},
+		{"/a:b,c=d&e", NULL},
+		{"/%3b", NULL},
+		{"/%3", NULL},
+		{"/a;x", "/a"},
+		{"/a;x=1;y/b", "/a/b"},
+		{"/a;", "/a"},
+		{"/;", "/"},
+		{"/;/", "/"},
+		{"/;x/a", "/a"},
+		{"/a/;x/b", "/a/b"},
+		{"/a/;", "/a/"},
+		{"/a;x/;y/;z", "/a/"},
+		{"/a%3Bx", "/a"},
+		{"/a%3Bx/b", "/a/b"},
+		{"/a;%3Bx/b", "/a/b"},
+		{"/a;x%2E/b", "/a/b"},
+		{"*", NULL},
+		{"", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		uint8_t out[32];
+		struct slice path = slice_str(rows[i].path), plain;
+		const char *expected = rows[i].plain ? rows[i].plain : rows[i].path;
+
+		assert_int_equal(path_without_parameters(path, out, &plain), rows[i].plain != NULL);
+		if (!slice_eq_str(plain, expected))
+			fail_msg("%s gives %.*s", rows[i].path, SLICE_ARG(plain));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,7 +471,7 @@ int main(void)
 		cmocka_unit_test(test_path_limits), cmocka_unit_test(test_query),
 		cmocka_unit_test(test_properties),  cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_host_limits), cmocka_unit_test(test_path_match),
-		cmocka_unit_test(test_host_match),
+		cmocka_unit_test(test_host_match),  cmocka_unit_test(test_path_without_parameters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,8 @@ static uint32_t below(uint32_t n)
 #define PICK(list) ((list)[below(COUNT(list))])
 
 static const char *const methods[] = {"GET", "POST", "PUT", "get"};
-static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/ab", "/a/b/c", "/b", "/admin", "*"};
+static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/ab", "/a/b/c", "/b", "/admin", "*",
+				    "/a;x", "/a;x/b", "/;/a", "/a%3Bx", "/a%3b"};
 static const char *const hosts[] = {"a.example", "b.a.example", "example",
 				    "other",	 "*.example",	"*.a.example"};
 static const char *const header_names[] = {"x-a", "x-b"};

@@ -67,15 +67,21 @@ static inline enum reference_fit method_fit(const struct ss_rule *r, const struc
 	return known(in->l7 && in->method.len > 0, any);
 }
 
+// With path parameters a path has two readings; where they differ nobody can say.
 static inline enum reference_fit path_fit(const struct ss_rule *r, const struct policy_input *in)
 {
-	bool any = false;
+	bool with = false, without = false;
+	uint8_t text[PATH_BYTES_MAX];
+	struct slice plain;
 
 	if (r->path_count == 0)
 		return YES;
-	for (uint32_t i = 0; i < r->path_count; i++)
-		any |= path_match(&r->paths[i], in->path);
-	return known(in->l7 && in->path.len > 0, any);
+	path_without_parameters(in->path, text, &plain);
+	for (uint32_t i = 0; i < r->path_count; i++) {
+		with |= path_match(&r->paths[i], in->path);
+		without |= path_match(&r->paths[i], plain);
+	}
+	return known(in->l7 && in->path.len > 0 && with == without, with);
 }
 
 static inline enum reference_fit host_fit(const struct ss_rule *r, const struct policy_input *in)
