@@ -85,10 +85,12 @@ static int trailer_name(struct http1 *p, const char *at, size_t len)
 }
 
 // What frames, routes or authenticates a message stands in its head (RFC 9110 6.5.1): a server that
-// joins trailers to the head would go by what was never judged. llhttp refuses the two framing fields.
+// joins trailers to the head would go by what was never judged, and llhttp begins a body anew.
 static int trailer_check(struct http1 *p)
 {
-	static const char *const names[] = {"host",
+	static const char *const names[] = {"content-length",
+					    "transfer-encoding",
+					    "host",
 					    "authorization",
 					    "proxy-authorization",
 					    "cookie",
