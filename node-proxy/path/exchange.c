@@ -44,28 +44,50 @@ const char *exchange_stage_name(const struct exchange *x)
 
 // ---- unread bytes ------------------------------------------------------------------------------
 
+_Static_assert(UNREAD_HUGE_BYTES >= TUNNEL_CREDIT_MAX, "what a stream was promised has room");
+
+struct unread_class {
+	uint32_t bytes;
+	struct pool *pool;
+};
+
+// The smallest that holds so many; a class without a pool: none does.
+static struct unread_class unread_class_of(struct worker *w, size_t bytes)
+{
+	if (bytes <= UNREAD_SMALL_BYTES)
+		return (struct unread_class){UNREAD_SMALL_BYTES, &w->small};
+	if (bytes <= UNREAD_LARGE_BYTES)
+		return (struct unread_class){UNREAD_LARGE_BYTES, &w->large};
+	if (bytes <= UNREAD_HUGE_BYTES)
+		return (struct unread_class){UNREAD_HUGE_BYTES, &w->huge};
+	return (struct unread_class){0};
+}
+
 static void unread_free(struct worker *w, struct unread *u)
 {
 	if (u->ptr)
-		pool_put(u->cap == UNREAD_SMALL_BYTES ? &w->small : &w->large, u->ptr);
+		pool_put(unread_class_of(w, u->cap).pool, u->ptr);
 	*u = (struct unread){0};
 }
 
-static bool unread_grow(struct worker *w, struct unread *u, size_t bytes)
+// Room for so many bytes behind those that are left.
+static bool unread_reserve(struct worker *w, struct unread *u, size_t bytes)
 {
-	struct unread bigger = {0};
+	struct unread_class class = unread_class_of(w, u->len + bytes);
+	struct unread bigger = {.len = u->len, .cap = class.bytes};
 
-	if (bytes <= u->cap)
+	if (u->start + u->len + bytes <= u->cap)
 		return true;
-	bigger.cap = bytes <= UNREAD_SMALL_BYTES ? UNREAD_SMALL_BYTES : UNREAD_LARGE_BYTES;
-	if (bytes > bigger.cap)
-		return false;
-	bigger.ptr = pool_get_raw(bigger.cap == UNREAD_SMALL_BYTES ? &w->small : &w->large);
+	if (u->len + bytes <= u->cap) {
+		memmove(u->ptr, u->ptr + u->start, u->len);
+		u->start = 0;
+		return true;
+	}
+	bigger.ptr = class.pool ? pool_get_raw(class.pool) : NULL;
 	if (!bigger.ptr)
 		return false;
-	bigger.len = u->len;
 	if (u->len > 0)
-		memcpy(bigger.ptr, u->ptr, u->len);
+		memcpy(bigger.ptr, u->ptr + u->start, u->len);
 	unread_free(w, u);
 	*u = bigger;
 	return true;
@@ -73,16 +95,18 @@ static bool unread_grow(struct worker *w, struct unread *u, size_t bytes)
 
 static bool unread_append(struct worker *w, struct unread *u, struct slice data)
 {
-	if (!unread_grow(w, u, u->len + data.len))
+	if (!unread_reserve(w, u, data.len))
 		return false;
-	memcpy(u->ptr + u->len, data.ptr, data.len);
+	memcpy(u->ptr + u->start + u->len, data.ptr, data.len);
 	u->len += (uint32_t)data.len;
 	return true;
 }
 
 static void exchange_view(struct exchange *x, enum side s)
 {
-	x->in[s] = slice_make(x->unread[s].ptr, x->unread[s].len);
+	const struct unread *u = &x->unread[s];
+
+	x->in[s] = slice_make(u->ptr ? u->ptr + u->start : NULL, u->len);
 }
 
 // What the stages left unconsumed goes (or stays) in the unread buffer.
@@ -101,8 +125,8 @@ static void exchange_settle(struct exchange *x, enum side s, bool borrowed)
 		}
 	} else if (rest.len == 0) {
 		unread_free(x->worker, u);
-	} else if (rest.ptr != u->ptr) {
-		memmove(u->ptr, rest.ptr, rest.len);
+	} else {
+		u->start = (uint32_t)(rest.ptr - u->ptr);
 		u->len = (uint32_t)rest.len;
 	}
 }

@@ -52,6 +52,7 @@ struct stage {
 // Bytes received and not yet consumed by a stage, contiguous because heads are parsed in place.
 struct unread {
 	uint8_t *ptr;
+	uint32_t start; // of what is left: it is moved to the front only when room is needed behind it
 	uint32_t len;
 	uint32_t cap;
 };
@@ -103,6 +104,9 @@ struct exchange {
 	struct decision decision;
 	const char *check_failed; // static text: which of the receiver's checks
 	uint16_t reply_status;
+	uint8_t empty_lines;	// before the request that is awaited
+	uint8_t turn_requests;	// looked at in this turn
+	uint32_t turn;
 	uint32_t linger_bytes;
 	uint32_t linger_pending;
 	// the claim of an inbound stream, copied: checked by the peer stage

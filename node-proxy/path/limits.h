@@ -56,6 +56,10 @@
 #define UNREAD_SMALL_MAX   16384
 #define UNREAD_LARGE_BYTES (160u << 10)
 #define UNREAD_LARGE_MAX   1024
+// Who sends requests on end behind one that is still being answered: what may come before its source has been
+// stopped, which is all of a ring of buffers, or a window.
+#define UNREAD_HUGE_BYTES (1280u << 10)
+#define UNREAD_HUGE_MAX	  32
 // Before relay a source is stopped when so much lies unread: more than any head, and with what a
 // ring of buffers may still deliver it fits the large class.
 #define UNREAD_LIMIT_BYTES (72u << 10)

@@ -451,6 +451,7 @@ static void worker_make_pools(struct worker *w)
 	pool_init(&w->tunnel_chunks, CHUNK_BYTES, 8, TUNNEL_CHUNKS_MAX);
 	pool_init(&w->small, UNREAD_SMALL_BYTES, 4, UNREAD_SMALL_MAX);
 	pool_init(&w->large, UNREAD_LARGE_BYTES, 1, UNREAD_LARGE_MAX);
+	pool_init(&w->huge, UNREAD_HUGE_BYTES, 1, UNREAD_HUGE_MAX);
 	pool_init(&w->https, sizeof(struct http), 16, w->config.exchanges_max);
 	pool_init(&w->muxes, sizeof(struct mux), 4, TUNNELS_MAX);
 	pool_init(&w->mux_pages, sizeof(struct mux_page), 4, TUNNELS_MAX * 4);
@@ -509,9 +510,9 @@ void worker_free(struct worker *w)
 	free(w->message);
 	free(w->plaintext);
 	free(w->scratch);
-	struct pool *pools[] = {&w->conns,     &w->exchanges, &w->chunks, &w->tunnel_chunks,
-				&w->small,     &w->large,     &w->https,  &w->muxes,
-				&w->mux_pages, &w->records};
+	struct pool *pools[] = {&w->conns, &w->exchanges, &w->chunks, &w->tunnel_chunks,
+				&w->small, &w->large,	  &w->huge,   &w->https,
+				&w->muxes, &w->mux_pages, &w->records};
 
 	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
 		pool_deinit(pools[i]);

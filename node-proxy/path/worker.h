@@ -96,6 +96,7 @@ struct worker {
 	struct pool small;	   // unread bytes (heads), canonical paths
 	struct pool tunnel_chunks; // ciphertext that waits for tunnels' sockets
 	struct pool large;	   // unread bytes beyond that
+	struct pool huge;	   // and beyond that
 	struct pool https;
 	struct pool muxes;
 	struct pool mux_pages;
