@@ -11,6 +11,11 @@ static bool method_byte(uint8_t c)
 	return (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
+static bool white_space(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static enum detect_protocol detect_tls(struct slice head)
 {
 	// handshake record, version 3.x (RFC 8446 5.1)
@@ -24,6 +29,9 @@ enum detect_protocol detect_first_bytes(struct slice head)
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 	struct slice full = SLICE_LIT(preface);
 
+	// White space before a request is malformed HTTP, or an empty line that is skipped (RFC 9112 2.2).
+	while (head.len > 0 && white_space(head.ptr[0]))
+		head = slice_make(head.ptr + 1, head.len - 1);
 	if (head.len == 0)
 		return DETECT_NEED_MORE;
 	if (head.ptr[0] == 0x16)

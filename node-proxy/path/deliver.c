@@ -53,8 +53,11 @@ enum step deliver_enter(struct exchange *x)
 {
 	struct leg *up = &x->leg[UP];
 
-	if (leg_is_open(up))
+	if (leg_is_open(up) && !up->read_fin)
 		return STEP_NEXT; // kept alive from the request before
+	// What is still to be told about the connection that went meanwhile is not about the next.
+	leg_close(up, false, TUNNEL_REASON_NONE);
+	exchange_consume(x, UP, x->in[UP].len);
 	if (!deliver_dial(x))
 		return exchange_end(x, END_OVERLOADED);
 	exchange_set_timer(x, snapshot_meta(x->pin->snapshot)->connect_timeout_ms);

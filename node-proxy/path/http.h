@@ -10,6 +10,10 @@
 #define HTTP_LOG_PATH_MAX   256
 #define HTTP_LOG_HOST_MAX   128
 #define HTTP_LOG_METHOD_MAX 24
+// Empty lines before a request that are skipped (RFC 9112 2.2 asks for one).
+#define EMPTY_LINES_MAX 4
+// Requests of one connection that are looked at in a turn: who sends thousands at once waits as others do.
+#define REQUESTS_PER_TURN_MAX 64
 
 struct http {
 	struct http1 request;
@@ -20,13 +24,17 @@ struct http {
 	uint32_t target_bytes;
 	bool rewrite;		// forward canonical instead of the target as sent
 	bool request_forwarded; // at least a byte went upstream
-	bool response_begun;	// at least a byte went downstream
+	bool reused;		// over a connection that had carried a request before
+	bool response_begun;	// at least a byte of the final response went downstream
 	bool response_head;	// final head has been parsed
+	bool response_stays;	// the pod keeps its connection behind the response
 	bool keep_alive;	// the client may send another request
 	bool to_head;		// the method is HEAD
+	bool expects_continue;	// the client may be waiting to be asked for the body
 	bool upgrade;
 	uint16_t status;
-	const char *error; // static text: why a message was refused
+	uint32_t interim_bytes; // heads of 1xx responses so far
+	const char *error;	// static text: why a message was refused
 	uint16_t method_len, path_len, host_len;
 	char method[HTTP_LOG_METHOD_MAX];
 	char path[HTTP_LOG_PATH_MAX];

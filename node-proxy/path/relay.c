@@ -107,10 +107,12 @@ static enum step relay_http_event(struct exchange *x, enum event e)
 // What ended while the pod was being dialled has been noted on the legs.
 static enum step relay_http_enter(struct exchange *x)
 {
-	enum step step = http_relay_request(x);
+	enum step step;
 
-	if (step == STEP_WAIT && x->in[UP].len > 0)
-		step = http_relay_response(x);
+	// Nothing has been asked: these bytes answer no request.
+	if (x->in[UP].len > 0)
+		return http_bad_response(x, "response before the request");
+	step = http_relay_request(x);
 	if (step == STEP_WAIT && x->leg[UP].read_fin)
 		step = http_upstream_ended(x, false);
 	if (step == STEP_WAIT && x->leg[DOWN].read_fin)

@@ -138,6 +138,12 @@ enum step reply_on_event(struct exchange *x, enum event e)
 
 // ---- linger ------------------------------------------------------------------------------------
 
+static enum step linger_done(struct exchange *x)
+{
+	leg_close(&x->leg[UP], true, TUNNEL_REASON_NONE);
+	return STEP_DONE;
+}
+
 static enum step linger_step(struct exchange *x)
 {
 	struct leg *down = &x->leg[DOWN];
@@ -145,11 +151,25 @@ static enum step linger_step(struct exchange *x)
 	x->linger_bytes += (uint32_t)x->in[DOWN].len;
 	exchange_consume(x, DOWN, x->in[DOWN].len);
 	exchange_consume(x, UP, x->in[UP].len);
-	if (!leg_is_open(down))
-		return STEP_DONE;
-	if (leg_pending(down) > 0)
-		return x->linger_bytes > LINGER_BYTES_MAX ? STEP_DONE : STEP_WAIT;
-	return down->read_fin || x->linger_bytes > LINGER_BYTES_MAX ? STEP_DONE : STEP_WAIT;
+	if (x->leg[UP].read_fin)
+		leg_close(&x->leg[UP], true, TUNNEL_REASON_NONE);
+	if (!leg_is_open(down) || x->linger_bytes > LINGER_BYTES_MAX)
+		return linger_done(x);
+	return leg_pending(down) == 0 && down->read_fin ? linger_done(x) : STEP_WAIT;
+}
+
+// The pod's side of an exchange that ends: whole messages end with a FIN, if it can be with the pod's own
+// first, so that no port of the client's address waits here; a cut one with a reset.
+static void finish_upstream(struct exchange *x)
+{
+	const struct http *h = x->http;
+	struct leg *up = &x->leg[UP];
+
+	if (h && h->request_forwarded && http1_is_complete(&h->request) &&
+	    http1_is_complete(&h->response) && !up->read_fin)
+		return; // linger_step sees its end
+	leg_close(up, !h || !h->request_forwarded || http1_is_complete(&h->response),
+		  TUNNEL_REASON_NONE);
 }
 
 // The answer is queued whole and the connection ends: log, FIN, linger.
@@ -160,7 +180,7 @@ enum step finish_after_reply(struct exchange *x)
 	worker_log_exchange(x);
 	x->logged = true;
 	x->replied = true;
-	leg_close(&x->leg[UP], false, TUNNEL_REASON_NONE);
+	finish_upstream(x);
 	leg_write_fin(&x->leg[DOWN]);
 	exchange_set_timer(x, LINGER_MS);
 	return STEP_LINGER;
@@ -176,12 +196,12 @@ enum step linger_on_event(struct exchange *x, enum event e)
 	if (e == EVENT_TIMER && leg_pending(&x->leg[DOWN]) > 0 && leg_is_open(&x->leg[DOWN])) {
 		// A slow reader of a large answer: as long as it takes bytes it may go on.
 		if (x->linger_pending == leg_pending(&x->leg[DOWN]))
-			return STEP_DONE;
+			return linger_done(x);
 		x->linger_pending = leg_pending(&x->leg[DOWN]);
 		exchange_set_timer(x, USER_TIMEOUT_MS);
 		return STEP_WAIT;
 	}
 	if (e == EVENT_TIMER || e == EVENT_RESET_DOWN)
-		return STEP_DONE;
+		return linger_done(x);
 	return linger_step(x);
 }

@@ -6,6 +6,7 @@
 #include "path/enforce.h"
 #include "path/http.h"
 #include "path/leg.h"
+#include "path/pressure.h"
 #include "path/stages.h"
 #include "path/worker.h"
 
@@ -57,8 +58,10 @@ struct target {
 	bool changed;
 };
 
-// absolute-form (RFC 9112 3.2.2): its authority has to be the Host field's; it goes on as origin-form.
-static enum err target_split_absolute(struct slice target, struct slice host, struct slice *origin)
+// absolute-form (RFC 9112 3.2.2): its authority has to be the Host field's; it goes on as origin-form,
+// or as "*" (3.2.4).
+static enum err target_split_absolute(struct slice target, struct slice host, bool options,
+				      struct slice *origin)
 {
 	static const struct slice scheme = {(const uint8_t *)"http://", 7};
 	struct slice rest, authority;
@@ -72,7 +75,7 @@ static enum err target_split_absolute(struct slice target, struct slice host, st
 		return ERR_MALFORMED;
 	*origin = slice_make(rest.ptr + authority.len, rest.len - authority.len);
 	if (origin->len == 0)
-		*origin = SLICE_LIT("/");
+		*origin = options ? SLICE_LIT("*") : SLICE_LIT("/");
 	return ERR_OK;
 }
 
@@ -83,6 +86,7 @@ static enum err target_parse(const struct http1_message *m, struct arena *scratc
 	size_t room = m->target.len + 1;
 	uint8_t *path = arena_alloc(scratch, 1, room);
 	uint8_t *host = arena_alloc(scratch, 1, m->host.len + 1);
+	bool options = slice_eq_str(m->method, "OPTIONS"), edited = false;
 	enum err err;
 
 	if (!path || !host)
@@ -90,18 +94,16 @@ static enum err target_parse(const struct http1_message *m, struct arena *scratc
 	err = host_canonicalize(m->host, host, m->host.len + 1, &out->host);
 	if (err != ERR_OK)
 		return err;
-	if (slice_eq_str(origin, "*") && slice_eq_str(m->method, "OPTIONS")) {
-		out->path = origin;
-		return ERR_OK;
-	}
-	if (origin.len == 0 || origin.ptr[0] != '/') {
-		err = target_split_absolute(m->target, m->host, &origin);
+	if (origin.ptr[0] != '/' && !slice_eq_str(origin, "*")) {
+		err = target_split_absolute(m->target, m->host, options, &origin);
 		if (err != ERR_OK)
 			return err;
 		out->changed = true;
 	}
-	bool edited = false;
-
+	if (options && slice_eq_str(origin, "*")) {
+		out->path = origin;
+		return ERR_OK;
+	}
 	err = path_canonicalize(origin, path, room, &out->path, &out->query, &edited);
 	out->changed |= edited;
 	return err;
@@ -121,7 +123,8 @@ static enum err target_keep(struct exchange *x, const struct target *t)
 	if (!h->canonical)
 		return ERR_NOMEM;
 	memcpy(h->canonical, t->path.ptr, t->path.len);
-	memcpy(h->canonical + t->path.len, t->query.ptr, t->query.len);
+	if (t->query.len > 0)
+		memcpy(h->canonical + t->path.len, t->query.ptr, t->query.len);
 	h->canonical_bytes = (uint32_t)bytes;
 	h->rewrite = true;
 	return ERR_OK;
@@ -129,9 +132,21 @@ static enum err target_keep(struct exchange *x, const struct target *t)
 
 // ---- judging -----------------------------------------------------------------------------------
 
+// A field that a rule reads and that comes twice: one would be judged here and the other believed
+// behind us.
+struct request_fields {
+	const struct http1_message *message;
+	bool *repeated;
+};
+
 static bool request_header(const void *headers, struct slice lower_name, struct slice *value)
 {
-	return http1_find(headers, lower_name, value);
+	const struct request_fields *f = headers;
+
+	if (!http1_find(f->message, lower_name, value))
+		return false;
+	*f->repeated |= http1_count(f->message, lower_name) > 1;
+	return true;
 }
 
 static enum step request_decide(struct exchange *x, const struct http1_message *m,
@@ -139,6 +154,8 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 				struct decide_context *context)
 {
 	struct decide_subject subject = {.destination = x->destination, .policy = x->policy};
+	bool repeated = false;
+	struct request_fields fields = {m, &repeated};
 	struct policy_input in;
 
 	context->arena = scratch;
@@ -147,9 +164,12 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 	in.method = m->method;
 	in.path = t->path;
 	in.host = t->host;
-	in.headers = m;
+	in.headers = &fields;
 	in.header = request_header;
 	decide_request(context, &subject, &in, &x->decision);
+	if (repeated)
+		return http_refuse(x, 400, END_BAD_REQUEST,
+				   "a field that a rule reads comes twice");
 	x->decided = true;
 	switch (x->decision.verdict) {
 	case VERDICT_ALLOW:
@@ -168,13 +188,42 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 	return http_refuse(x, 403, END_DENIED, NULL);
 }
 
+static enum step request_not_http(struct exchange *x, enum detect_protocol p)
+{
+	x->check_failed = p == DETECT_TLS ? "a rule reads requests here, and the bytes are TLS"
+			  : p == DETECT_HTTP2
+				  ? "a rule reads requests here, and the bytes are HTTP/2"
+				  : "a rule reads requests here, and the bytes are no HTTP";
+	return exchange_end(x, END_NOT_HTTP);
+}
+
+// However the bytes were cut on their way, the same ones get the same answer: who sent no HTTP gets none.
 static enum step request_unreadable(struct exchange *x, enum err err, const char *error)
 {
+	enum detect_protocol p = detect_first_bytes(x->in[DOWN]);
+
+	if (p != DETECT_HTTP1 && p != DETECT_NEED_MORE)
+		return request_not_http(x, p);
 	if (err == ERR_TOO_LARGE)
 		return http_refuse(x, 431, END_TOO_LARGE, error);
 	if (err == ERR_UNSUPPORTED)
 		return http_refuse(x, 501, END_BAD_REQUEST, error);
 	return http_refuse(x, 400, END_BAD_REQUEST, error);
+}
+
+// What else than a path and a policy can say about a request that has been read.
+static enum step request_check_upgrade(struct exchange *x, const struct http1_message *m)
+{
+	if (!m->upgrade)
+		return STEP_NEXT;
+	if (!slice_eq_nocase(m->upgrade_token, SLICE_LIT("websocket")))
+		return http_refuse(x, 501, END_BAD_REQUEST, "upgrade to other than websocket");
+	// RFC 6455 4.1. A server that upgrades does not read a body: it would be taken for frames.
+	if (!slice_eq_str(m->method, "GET") || !http1_is_complete(&x->http->request))
+		return http_refuse(x, 400, END_BAD_REQUEST,
+				   "an upgrade that is no GET, or with a body");
+	x->http->upgrade = true;
+	return STEP_NEXT;
 }
 
 enum step http_judge(struct exchange *x, size_t head_bytes)
@@ -198,11 +247,12 @@ enum step http_judge(struct exchange *x, size_t head_bytes)
 	h->host_len = copy_text(h->host, sizeof(h->host), m->host);
 	if (err != ERR_OK)
 		return request_unreadable(x, err, h->request.error);
-	if (m->upgrade && !slice_eq_nocase(m->upgrade_token, SLICE_LIT("websocket")))
-		return http_refuse(x, 501, END_BAD_REQUEST, "upgrade to other than websocket");
-	h->upgrade = m->upgrade;
-	h->keep_alive = m->keep_alive;
+	enum step step = request_check_upgrade(x, m);
+
+	if (step != STEP_NEXT)
+		return step;
 	h->to_head = slice_eq_str(m->method, "HEAD");
+	h->expects_continue = m->expects_continue;
 	h->target_offset = (uint32_t)(m->target.ptr - head.ptr);
 	h->target_bytes = (uint32_t)m->target.len;
 	enforce_context(x, &scratch, &context);
@@ -213,66 +263,120 @@ enum step http_judge(struct exchange *x, size_t head_bytes)
 		return request_unreadable(x, err == ERR_NOMEM ? ERR_TOO_LARGE : err,
 					  "request target or host cannot be made canonical");
 	h->path_len = copy_text(h->path, sizeof(h->path), target.path);
+	h->keep_alive = m->keep_alive; // behind a request that cannot be read nothing is
 	return request_decide(x, m, &target, &scratch, &context);
 }
 
 // ---- waiting for a head ------------------------------------------------------------------------
 
-static enum step request_not_http(struct exchange *x, enum detect_protocol p)
+// RFC 9112 2.2: an empty line before a request is skipped; some clients send one behind a body. False:
+// too many.
+static bool request_skip_empty_lines(struct exchange *x)
 {
-	x->check_failed = p == DETECT_TLS ? "a rule reads requests here, and the bytes are TLS"
-			  : p == DETECT_HTTP2
-				  ? "a rule reads requests here, and the bytes are HTTP/2"
-				  : "a rule reads requests here, and the bytes are no HTTP";
-	return exchange_end(x, END_NOT_HTTP);
+	while (x->in[DOWN].len >= 2 && memcmp(x->in[DOWN].ptr, "\r\n", 2) == 0) {
+		if (x->empty_lines == EMPTY_LINES_MAX)
+			return false;
+		x->empty_lines++;
+		exchange_consume(x, DOWN, 2);
+	}
+	return true;
+}
+
+// The head at the front of in[DOWN], as far as it is there.
+static enum step request_read_head(struct exchange *x)
+{
+	uint32_t max = snapshot_meta(x->pin->snapshot)->header_bytes_max;
+	struct slice in = x->in[DOWN];
+	size_t head_bytes = in.len;
+	enum err err = http1_find_head(in, &x->http->scanned[DOWN], &head_bytes);
+
+	if (err == ERR_OK && head_bytes <= max) {
+		exchange_cancel_timer(x);
+		return http_judge(x, head_bytes);
+	}
+	if (err == ERR_MALFORMED)
+		return request_unreadable(x, err, "malformed line in the head");
+	if (head_bytes >= max)
+		return request_unreadable(x, ERR_TOO_LARGE, "request head is too large");
+	enum detect_protocol p = detect_first_bytes(in);
+
+	if (p != DETECT_HTTP1 && p != DETECT_NEED_MORE)
+		return request_not_http(x, p);
+	if (x->leg[DOWN].read_fin)
+		return request_unreadable(x, ERR_MALFORMED, "request head ends early");
+	return STEP_WAIT;
+}
+
+// A request has begun to arrive and is not looked at: the client does not take the answers before it, or
+// has had many in this turn.
+static bool request_is_held(const struct exchange *x)
+{
+	// Half an empty line is none yet.
+	return !x->http && x->in[DOWN].len > 0 && !slice_eq_str(x->in[DOWN], "\r");
+}
+
+static bool request_had_its_turn(struct exchange *x)
+{
+	uint32_t turn = (uint32_t)x->worker->counters.turns;
+
+	if (x->turn != turn) {
+		x->turn = turn;
+		x->turn_requests = 0;
+	}
+	if (x->turn_requests == REQUESTS_PER_TURN_MAX) {
+		exchange_set_timer(x, 0); // the next one
+		return true;
+	}
+	x->turn_requests++;
+	return false;
+}
+
+static uint32_t request_mark(const struct exchange *x)
+{
+	return pressure_mark(x->worker, LEG_HIGH_BYTES);
 }
 
 static enum step request_read(struct exchange *x)
 {
-	struct slice in = x->in[DOWN];
-	size_t head_bytes;
+	bool few = request_skip_empty_lines(x);
 
-	if (in.len == 0)
-		return STEP_WAIT;
 	if (!x->http) {
+		if (!request_is_held(x) || leg_pending(&x->leg[DOWN]) >= request_mark(x) ||
+		    request_had_its_turn(x))
+			return STEP_WAIT;
 		if (!http_new(x))
 			return exchange_end(x, END_OVERLOADED);
+		x->started_ns = x->worker->now_ns;
 		exchange_set_timer(x, snapshot_meta(x->pin->snapshot)->header_timeout_ms);
 	}
-	enum err err = http1_find_head(in, &x->http->scanned[DOWN], &head_bytes);
+	if (!few)
+		return http_refuse(x, 400, END_BAD_REQUEST, "empty lines before the request");
+	return request_read_head(x);
+}
 
-	if (err != ERR_OK) {
-		enum detect_protocol p = detect_first_bytes(in);
-
-		if (p != DETECT_HTTP1 && p != DETECT_NEED_MORE)
-			return request_not_http(x, p);
-	}
-	if (err == ERR_MALFORMED) {
-		x->http->head_bytes = (uint32_t)in.len;
-		return http_refuse(x, 400, END_BAD_REQUEST, "malformed line in the head");
-	}
-	if (err == ERR_AGAIN ? in.len >= snapshot_meta(x->pin->snapshot)->header_bytes_max
-			     : head_bytes > snapshot_meta(x->pin->snapshot)->header_bytes_max) {
-		x->http->head_bytes = (uint32_t)in.len;
-		return http_refuse(x, 431, END_TOO_LARGE, "request head is too large");
-	}
-	if (err == ERR_AGAIN)
-		return x->leg[DOWN].read_fin ? exchange_end(x, END_BAD_REQUEST) : STEP_WAIT;
-	exchange_cancel_timer(x);
-	return http_judge(x, head_bytes);
+// The client has finished: between two requests that is no event.
+static enum step request_end(struct exchange *x)
+{
+	if (x->http)
+		return request_read(x);
+	x->logged = true;
+	return exchange_end(x, END_CLOSED);
 }
 
 enum step request_enter(struct exchange *x)
 {
+	enum step step;
+
 	if (!x->l7)
 		return STEP_NEXT;
-	if (x->in[DOWN].len == 0)
+	step = request_read(x);
+	if (step == STEP_WAIT && !x->http && !request_is_held(x))
 		exchange_set_timer(
 			x, x->sequence > 0 ? snapshot_meta(x->pin->snapshot)->http_idle_timeout_ms
 					   : snapshot_meta(x->pin->snapshot)->header_timeout_ms);
-	if (x->in[DOWN].len == 0 && x->leg[DOWN].read_fin)
-		return exchange_end(x, END_CLOSED);
-	return request_read(x);
+	if (step == STEP_WAIT && x->leg[DOWN].read_fin && !request_is_held(x))
+		return request_end(x);
+	return step;
 }
 
 // The pod's side between two requests: what it sends unasked or its close cost only that leg; the
@@ -290,12 +394,13 @@ enum step request_on_event(struct exchange *x, enum event e)
 	case EVENT_DATA_DOWN:
 		return request_read(x);
 	case EVENT_FIN_DOWN:
-		x->logged = !x->http; // an idle connection that closes is no request
-		return exchange_end(x, x->http ? END_BAD_REQUEST : END_CLOSED);
+		return request_is_held(x) ? STEP_WAIT : request_end(x);
 	case EVENT_RESET_DOWN:
 		x->logged = x->sequence > 0 && !x->http;
 		return exchange_end(x, x->http ? END_CLIENT_RESET : END_CLOSED);
 	case EVENT_TIMER:
+		if (request_is_held(x))
+			return request_enter(x);
 		if (x->http)
 			return http_refuse(x, 408, END_HEADER_TIMEOUT,
 					   "request head took too long");
@@ -305,8 +410,11 @@ enum step request_on_event(struct exchange *x, enum event e)
 	case EVENT_FIN_UP:
 	case EVENT_RESET_UP:
 		return request_upstream_gone(x);
-	case EVENT_CONNECTED:
 	case EVENT_SENT_DOWN:
+		return request_is_held(x) && leg_pending(&x->leg[DOWN]) <= request_mark(x) / 2
+			       ? request_enter(x)
+			       : STEP_WAIT;
+	case EVENT_CONNECTED:
 	case EVENT_SENT_UP:
 	case EVENT_RECHECK:
 	case EVENT_COUNT:
