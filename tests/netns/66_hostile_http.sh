@@ -29,5 +29,5 @@ for kind in requests responses; do
 done
 for n in n1 n2; do
 	kb=$(rss_kb $n)
-	echo "$n: $kb kB after it"
+	((kb < 120000)) && ok "$n is still small ($kb kB)" || not_ok "$n memory" "$kb kB"
 done

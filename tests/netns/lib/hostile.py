@@ -182,6 +182,7 @@ def plain_answer(request, s, head=b"HTTP/1.1 200 OK\r\n"):
 def dial(host, port):
     s = socket.create_connection((host, port), WAIT_S)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    Log.opened(s.getsockname()[1])
     return s
 
 
@@ -255,14 +256,23 @@ def converse(host, port, parts, count, stays, to_head=False):
 
 
 class Log:
-    """The destination's access log, by the client's port."""
+    """The destination's access log, by the client's port. Ports are used again: what counts is what was
+    written since the connection was opened."""
+
+    path = ""
+    begins = {}
 
     def __init__(self, path):
-        self.path = path
+        Log.path = path
+
+    @staticmethod
+    def opened(port):
+        Log.begins[port] = os.path.getsize(Log.path) if os.path.exists(Log.path) else 0
 
     def lines(self, port):
         found = []
         with open(self.path, encoding="utf-8") as f:
+            f.seek(Log.begins.get(port, 0))
             for line in f:
                 if f'"client.port":{port},' not in line or not line.endswith("\n"):
                     continue
