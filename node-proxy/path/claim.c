@@ -10,16 +10,16 @@
 
 static const char *claim_workload(struct exchange *x, const struct snapshot *s, struct slice node)
 {
-	const struct workload *from = snapshot_workload_by_uid(s, x->open.source_uid);
+	const struct workload *from = snapshot_workload_by_uid(s, x->claim->open.source_uid);
 
 	if (!from)
 		return "claimed source pod is unknown";
 	if (!slice_eq(from->record.node, node))
 		return "claimed source pod runs on another node";
-	if (snapshot_workload_by_addr(s, x->open.client.addr) != from)
+	if (snapshot_workload_by_addr(s, x->claim->open.client.addr) != from)
 		return "claimed address is not the claimed pod's";
-	if (!slice_eq(from->record.namespace, x->open.source_namespace) ||
-	    !slice_eq(from->record.service_account, x->open.source_account))
+	if (!slice_eq(from->record.namespace, x->claim->open.source_namespace) ||
+	    !slice_eq(from->record.service_account, x->claim->open.source_account))
 		return "claimed service account is not the claimed pod's";
 	exchange_set_principal(x, from);
 	return NULL;
@@ -40,18 +40,18 @@ static const char *claim_source(struct exchange *x, const struct snapshot *s, st
 		return "sender is not a node of the snapshot";
 	x->source = NULL;
 	x->principal = (struct principal){.trust_domain = snapshot_meta(s)->trust_domain};
-	switch (x->open.kind) {
+	switch (x->claim->open.kind) {
 	case TUNNEL_SOURCE_WORKLOAD:
 		return claim_workload(x, s, node);
 	case TUNNEL_SOURCE_NODE:
-		if (snapshot_node_by_addr(s, x->open.client.addr) != sender)
+		if (snapshot_node_by_addr(s, x->claim->open.client.addr) != sender)
 			return "claimed node address is not the sender's";
 		x->principal.type = PRINCIPAL_NODE;
 		return NULL;
 	case TUNNEL_SOURCE_EXTERNAL:
 		if (!sender->ingress)
 			return "sender may not bring traffic in from outside";
-		if (claim_is_inside(s, x->open.client.addr))
+		if (claim_is_inside(s, x->claim->open.client.addr))
 			return "claimed outside address is inside the cluster";
 		x->principal.type = PRINCIPAL_UNAUTHENTICATED;
 		return NULL;
@@ -64,12 +64,12 @@ static const char *claim_source(struct exchange *x, const struct snapshot *s, st
 
 static const char *claim_destination(struct exchange *x, const struct snapshot *s)
 {
-	const struct workload *to = snapshot_workload_by_uid(s, x->open.destination_uid);
+	const struct workload *to = snapshot_workload_by_uid(s, x->claim->open.destination_uid);
 
 	if (!to || !to->record.enrolled || !slice_eq(to->record.node, x->worker->config.node))
 		return "destination is no enrolled pod of this node";
 	for (uint32_t i = 0; i < to->record.addr_count; i++) {
-		if (addr_eq(to->record.addrs[i], x->open.destination.addr)) {
+		if (addr_eq(to->record.addrs[i], x->claim->open.destination.addr)) {
 			x->destination = to;
 			return NULL;
 		}
@@ -88,10 +88,11 @@ static enum step claim_try(struct exchange *x, bool may_hold)
 	if (!x->check_failed)
 		x->check_failed = claim_destination(x, s);
 	if (!x->check_failed) {
+		exchange_forget_claim(x);
 		exchange_cancel_timer(x);
 		return STEP_NEXT;
 	}
-	if (may_hold && generation_cmp(x->open.generation, snapshot_generation(s)) > 0)
+	if (may_hold && generation_cmp(x->claim->open.generation, snapshot_generation(s)) > 0)
 		return STEP_WAIT;
 	x->worker->counters.checks_failed++;
 	return exchange_end(x, END_PEER_REFUSED);
@@ -99,8 +100,8 @@ static enum step claim_try(struct exchange *x, bool may_hold)
 
 enum step claim_enter(struct exchange *x)
 {
-	x->client = x->open.client;
-	x->dialled = x->target = x->open.destination;
+	x->client = x->claim->open.client;
+	x->dialled = x->target = x->claim->open.destination;
 	enum step step = claim_try(x, true);
 
 	if (step == STEP_WAIT)

@@ -351,6 +351,13 @@ void exchange_abort(struct exchange *x)
 	exchange_finish(x);
 }
 
+void exchange_forget_claim(struct exchange *x)
+{
+	if (x->claim)
+		pool_put(&x->worker->claims, x->claim);
+	x->claim = NULL;
+}
+
 void exchange_free_dead(struct worker *w)
 {
 	while (w->dead) {
@@ -359,6 +366,7 @@ void exchange_free_dead(struct worker *w)
 		w->dead = x->next_dead;
 		for (int s = 0; s < SIDES; s++)
 			unread_free(w, &x->unread[s]);
+		exchange_forget_claim(x);
 		if (x->previous)
 			x->previous->next = x->next;
 		else

@@ -52,7 +52,8 @@ struct stage {
 // Bytes received and not yet consumed by a stage, contiguous because heads are parsed in place.
 struct unread {
 	uint8_t *ptr;
-	uint32_t start; // of what is left: it is moved to the front only when room is needed behind it
+	uint32_t
+		start; // of what is left: it is moved to the front only when room is needed behind it
 	uint32_t len;
 	uint32_t cap;
 };
@@ -64,6 +65,12 @@ enum exchange_kind {
 };
 
 struct http; // L7 state, path/http.h
+
+// What the OPEN of an inbound stream says, copied.
+struct claim {
+	struct tunnel_open open; // its texts lie in text
+	char text[320];
+};
 
 struct exchange {
 	struct worker *worker;
@@ -104,14 +111,12 @@ struct exchange {
 	struct decision decision;
 	const char *check_failed; // static text: which of the receiver's checks
 	uint16_t reply_status;
-	uint8_t empty_lines;	// before the request that is awaited
-	uint8_t turn_requests;	// looked at in this turn
+	uint8_t empty_lines;   // before the request that is awaited
+	uint8_t turn_requests; // looked at in this turn
 	uint32_t turn;
 	uint32_t linger_bytes;
 	uint32_t linger_pending;
-	// the claim of an inbound stream, copied: checked by the peer stage
-	struct tunnel_open open;
-	char open_text[320];
+	struct claim *claim; // of an inbound stream, until it has been checked
 	// the log line
 	uint64_t id;
 	uint64_t started_ns;
@@ -134,6 +139,8 @@ void exchange_on_data(struct exchange *x, enum side s, struct slice data);
 void exchange_consume(struct exchange *x, enum side s, size_t bytes);
 // Note why it ends (first reason wins); returns STEP_DONE so that stages can return it.
 enum step exchange_end(struct exchange *x, enum end_reason reason);
+// The claim has been checked.
+void exchange_forget_claim(struct exchange *x);
 // How much may lie unread with us before the source is stopped, in this stage.
 void exchange_balance(struct exchange *x);
 void exchange_run_queue(struct worker *w);

@@ -7,14 +7,29 @@
 #include "path/stages.h"
 #include "path/worker.h"
 
-static bool inbound_copy(struct exchange *x, struct slice *s, size_t *used)
+static bool inbound_copy(struct claim *c, struct slice *s, size_t *used)
 {
-	if (*used + s->len > sizeof(x->open_text))
+	if (*used + s->len > sizeof(c->text))
 		return false;
-	memcpy(x->open_text + *used, s->ptr, s->len);
-	s->ptr = (const uint8_t *)x->open_text + *used;
+	memcpy(c->text + *used, s->ptr, s->len);
+	s->ptr = (const uint8_t *)c->text + *used;
 	*used += s->len;
 	return true;
+}
+
+static bool inbound_keep_claim(struct exchange *x, const struct tunnel_open *open)
+{
+	struct claim *c = pool_get_raw(&x->worker->claims);
+	size_t used = 0;
+
+	if (!c)
+		return false;
+	x->claim = c;
+	c->open = *open;
+	return inbound_copy(c, &c->open.source_uid, &used) &&
+	       inbound_copy(c, &c->open.source_namespace, &used) &&
+	       inbound_copy(c, &c->open.source_account, &used) &&
+	       inbound_copy(c, &c->open.destination_uid, &used);
 }
 
 bool inbound_open(struct mux *m, uint32_t stream, const struct tunnel_open *open)
@@ -22,20 +37,15 @@ bool inbound_open(struct mux *m, uint32_t stream, const struct tunnel_open *open
 	struct worker *w = m->worker;
 	struct exchange *x = exchange_new(w, EXCHANGE_INBOUND, inbound_stages);
 	struct leg *down;
-	size_t used = 0;
 
 	if (!x) {
 		w->counters.overloaded++;
 		return false;
 	}
-	x->open = *open;
 	down = &x->leg[DOWN];
 	down->side = DOWN;
 	down->exchange = x;
-	if (!inbound_copy(x, &x->open.source_uid, &used) ||
-	    !inbound_copy(x, &x->open.source_namespace, &used) ||
-	    !inbound_copy(x, &x->open.source_account, &used) ||
-	    !inbound_copy(x, &x->open.destination_uid, &used) ||
+	if (!inbound_keep_claim(x, open) ||
 	    mux_attach(m, down, stream, open->credit, TUNNEL_CREDIT_INITIAL) != ERR_OK) {
 		exchange_end(x, END_OVERLOADED);
 		exchange_abort(x);

@@ -72,6 +72,7 @@
 // a byte for so long are ended.
 #define USER_TIMEOUT_MS	      30000
 #define HALF_CLOSED_IDLE_MS   300000
+#define CERTIFICATE_LIFE_MAX_S 1000000000 // longer ones count as this
 #define TUNNEL_HANDSHAKE_MS   5000
 #define TUNNEL_IDLE_MS	      300000
 #define TUNNEL_PING_MS	      10000

@@ -84,6 +84,17 @@ static bool mux_pin_matches(const struct mux *m, const struct ss_node *node)
 	return false;
 }
 
+// A tunnel ends with the certificate that the peer showed, and what is on it with it: new streams leave it in
+// time. The peer has renewed its own by then (at half of its life), which nobody else would tell us.
+static uint64_t mux_retire_at(const struct mux *m)
+{
+	int64_t left_s = m->certificate_not_after_unix_s - m->worker->now_unix_s;
+
+	if (left_s > CERTIFICATE_LIFE_MAX_S)
+		left_s = CERTIFICATE_LIFE_MAX_S;
+	return m->worker->now_ns + (left_s > 0 ? (uint64_t)left_s * NS_PER_S / 4 * 3 : 0);
+}
+
 // Certificate ▶ node of the snapshot ▶ pinned key; a dialled one has to be the node that was meant.
 static enum err mux_check_peer(struct mux *m, struct reason *why)
 {
@@ -109,6 +120,7 @@ static enum err mux_check_peer(struct mux *m, struct reason *why)
 				   SLICE_ARG(name));
 	memcpy(m->key_pin, peer.key_pin, sizeof(m->key_pin));
 	m->certificate_not_after_unix_s = peer.not_after_unix_s;
+	m->retire_ns = mux_retire_at(m);
 	snprintf(m->node, sizeof(m->node), "%.*s", SLICE_ARG(name));
 	if (!mux_pin_matches(m, node))
 		return err_because(ERR_DENIED, why, "key of node %s is not the pinned one",
@@ -391,7 +403,7 @@ static void mux_recheck_one(struct mux *m)
 		mux_fail(m, TUNNEL_REASON_IDENTITY, "node has been removed");
 	else if (m->certificate_not_after_unix_s <= m->worker->now_unix_s)
 		mux_fail(m, TUNNEL_REASON_IDENTITY, "certificate has expired");
-	else if (!mux_pin_matches(m, node) && m->state == MUX_OPEN)
+	else if (!mux_pin_matches(m, node) || (!m->server && m->worker->now_ns >= m->retire_ns))
 		mux_goaway(m, TUNNEL_REASON_IDENTITY); // renewed: new streams on a new tunnel
 }
 

@@ -391,7 +391,7 @@ static bool worker_has_work(const struct worker *w)
 	return w->run_head || w->dirty_conns || w->dirty_muxes || w->starved_conns || w->recheck;
 }
 
-const uint32_t worker_turn_bounds_us[] = {10,  25,  50,	 75,   100,  150,   250,
+const uint32_t worker_turn_bounds_us[] = {10,  25,   50,   75,	 100,	150,   250,
 					  500, 1000, 2500, 5000, 10000, 25000, 100000};
 
 static void worker_count_turn(struct worker *w, uint64_t spent_ns)
@@ -453,6 +453,7 @@ static void worker_make_pools(struct worker *w)
 	pool_init(&w->large, UNREAD_LARGE_BYTES, 1, UNREAD_LARGE_MAX);
 	pool_init(&w->huge, UNREAD_HUGE_BYTES, 1, UNREAD_HUGE_MAX);
 	pool_init(&w->https, sizeof(struct http), 16, w->config.exchanges_max);
+	pool_init(&w->claims, sizeof(struct claim), 8, w->config.exchanges_max);
 	pool_init(&w->muxes, sizeof(struct mux), 4, TUNNELS_MAX);
 	pool_init(&w->mux_pages, sizeof(struct mux_page), 4, TUNNELS_MAX * 4);
 	pool_init(&w->records, TLS_RECORD_PLAINTEXT_MAX + 1, 2, TUNNELS_MAX);
@@ -510,9 +511,9 @@ void worker_free(struct worker *w)
 	free(w->message);
 	free(w->plaintext);
 	free(w->scratch);
-	struct pool *pools[] = {&w->conns, &w->exchanges, &w->chunks, &w->tunnel_chunks,
-				&w->small, &w->large,	  &w->huge,   &w->https,
-				&w->muxes, &w->mux_pages, &w->records};
+	struct pool *pools[] = {&w->conns,  &w->exchanges, &w->chunks,	  &w->tunnel_chunks,
+				&w->small,  &w->large,	   &w->huge,	  &w->https,
+				&w->claims, &w->muxes,	   &w->mux_pages, &w->records};
 
 	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
 		pool_deinit(pools[i]);

@@ -98,6 +98,7 @@ struct worker {
 	struct pool large;	   // unread bytes beyond that
 	struct pool huge;	   // and beyond that
 	struct pool https;
+	struct pool claims;
 	struct pool muxes;
 	struct pool mux_pages;
 	struct pool records; // plaintext being filled for a tunnel

@@ -24,7 +24,7 @@ served_pin() { # of the key that node n2's tunnel shows
 first=$(served_pin)
 installed=$(metric n2 portcullis_certificates_installed_total)
 in_ns p-client /usr/bin/python3 "$world_here/servers.py" rate "$(pod_ip server):9090" 14 300 0 >"$W/rate.json"
-same "no request failed over several renewals" 0 "$(jq -r .failed "$W/rate.json")"
+same "no request failed over several renewals ($(jq -c .why "$W/rate.json"))" 0 "$(jq -r .failed "$W/rate.json")"
 holds "there were requests" test "$(jq -r .done "$W/rate.json")" -gt 3000
 now=$(metric n2 portcullis_certificates_installed_total)
 holds "certificates were renewed: $((now - installed)) in 14 s" test $((now - installed)) -ge 2
