@@ -224,12 +224,12 @@ enum err http1_find_head(struct slice in, size_t *scanned, size_t *head_bytes)
 			*head_bytes = i + 1;
 			return ERR_OK;
 		}
-		if (i + 1 < in.len && (in.ptr[i + 1] == ' ' || in.ptr[i + 1] == '\t'))
-			return ERR_MALFORMED; // obs-fold, RFC 9112 5.2
 		if (i == 1)
 			return ERR_MALFORMED; // empty first line: llhttp would skip it, servers differ
+		*scanned = i;		      // looked at again when the next line has begun
 		at = i + 1;
-		*scanned = at;
+		if (at < in.len && (in.ptr[at] == ' ' || in.ptr[at] == '\t'))
+			return ERR_MALFORMED; // obs-fold, RFC 9112 5.2
 	}
 	return ERR_AGAIN;
 }
@@ -256,6 +256,9 @@ static enum err http1_check_framing(struct http1 *p, const struct http1_message 
 			return http1_reject(p, ERR_MALFORMED, "transfer coding in HTTP/1.0");
 		seen = true;
 	}
+	// llhttp cuts no tab off: it would end such a response with the connection, and a client with a chunk.
+	if (seen != m->chunked)
+		return http1_reject(p, ERR_MALFORMED, "transfer coding that is read in two ways");
 	if (seen && m->has_length)
 		return http1_reject(p, ERR_MALFORMED, "both Content-Length and Transfer-Encoding");
 	if (m->content_length > INT64_MAX) // negative to a signed reader

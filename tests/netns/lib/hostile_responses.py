@@ -30,6 +30,7 @@ BAD_GATEWAY = [  # nothing of it goes out: 502
     ("identity", [OK + b"Transfer-Encoding: identity\r\n\r\nok"]),
     ("xchunked", [OK + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"]),
     ("chunked twice", [OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]),
+    ("chunked and a tab", [OK + b"Transfer-Encoding: chunked\t\r\n\r\n2\r\nok\r\n0\r\n\r\n" + POISON]),
     ("a coding in HTTP/1.0", [b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]),
     ("a status line with a bare LF", [b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok"]),
     ("a field with a bare LF", [OK + b"Content-Length: 2\n\r\nok"]),

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "core/detect.h"
-#include "unit/support/http1_reference.h"
+#include "support/http1_reference.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 #define NONE	    UINT64_MAX
@@ -419,6 +419,9 @@ static const char *const bad_responses[] = {
 	"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
 	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
 	"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+	// chunked to a client, which cuts white space off, and not to llhttp
+	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n",
+	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked \t \r\n\r\n",
 	// A body where none can be (RFC 9110 8.6, RFC 9112 6.1): readers differ on what follows.
 	"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n",
 	"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -742,6 +745,19 @@ static void test_find_head_goes_on(void **state)
 	assert_int_equal(head_bytes, sizeof(text) - 4);
 }
 
+// A fold is seen as soon as its first byte has come, also where the line before it ended a read: nobody waits
+// for the rest of such a head.
+static void test_fold_across_reads(void **state)
+{
+	static const char text[] = "GET / HTTP/1.1\r\nHost: a\r\n b";
+	struct slice in = slice_str(text);
+	size_t head_bytes;
+
+	(void)state;
+	for (size_t cut = 0; cut <= in.len; cut++)
+		assert_int_equal(find_in_two(in, cut, &head_bytes), ERR_MALFORMED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -759,6 +775,7 @@ int main(void)
 		cmocka_unit_test(test_overhead),
 		cmocka_unit_test(test_expect),
 		cmocka_unit_test(test_find_head_goes_on),
+		cmocka_unit_test(test_fold_across_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
