@@ -19,7 +19,7 @@ spec:
 YAML
 in_ns n1 sysctl -qw net.ipv4.tcp_syncookies=2
 in_ns n2 sysctl -qw net.ipv4.tcp_syncookies=2
-spawn capture n1 tcpdump -i eth0 --immediate-mode -U -w "$W/link.pcap" -s 0 tcp
+spawn capture n1 tcpdump -i eth0 --immediate-mode -U -B 16384 -w "$W/link.pcap" -s 0 tcp
 world_start
 serve server http 8080
 serve server http 9090
@@ -58,7 +58,7 @@ pod_yaml young shop stranger n1 10.245.1.40 fd00:245:1::40 uid-young-2 | changed
 same "the new pod is the new service account: denied" 000 "$(ask young "http://$(pod_ip server):9090/")"
 
 # kill -9 fails closed: on either side, nothing passes and nothing is forwarded past the proxy.
-spawn inside p-server tcpdump -i eth0 --immediate-mode -U -w "$W/inside.pcap" -s 0 "tcp port 9090"
+spawn inside p-server tcpdump -i eth0 --immediate-mode -U -B 16384 -w "$W/inside.pcap" -s 0 "tcp port 9090"
 for n in n2 n1; do
 	halt "proxy-$n" KILL
 	same "kill -9 of $n's proxy: no answer" 000 "$(ask client "http://$(pod_ip server):9090/dead")"
@@ -68,6 +68,10 @@ done
 same "both are back" 200 "$(ask client "http://$(pod_ip server):9090/alive" 10)"
 halt inside INT
 halt capture INT
+# A capture that missed packets would prove nothing.
+for name in inside capture; do
+	same "the capture $name missed nothing" 0 "$(awk '/dropped by kernel/ { print $1 }' "$W/log/$name")"
+done
 tcpdump -A -r "$W/inside.pcap" 2>/dev/null >"$W/inside.txt"
 same "nothing reached the pod while a proxy was dead" no "$(grep -q 'GET /dead' "$W/inside.txt" && echo yes || echo no)"
 same "what was sent after is there (the capture is no blind one)" yes "$(grep -q 'GET /alive' "$W/inside.txt" && echo yes || echo no)"

@@ -6,9 +6,11 @@
   servers.py banner PORT          speaks first, then echoes (a server-first protocol)
   servers.py half PORT            answers only when the client has half-closed
   servers.py reset PORT           resets every connection after its first byte
-  servers.py sink PORT | source PORT BYTES
+  servers.py sink PORT | source PORT BYTES | digest PORT
+  servers.py stream BYTES         what source sends, on standard output
   servers.py rate URL SECONDS RPS LONG   a paced client with LONG open connections; prints JSON
 """
+import hashlib
 import http.server
 import json
 import socket
@@ -89,15 +91,37 @@ def sink(c, _):
     c.close()
 
 
+# A prime number of bytes that look like none: no window, record or buffer is a multiple of it.
+BLOCK = hashlib.shake_256(b"portcullis").digest(1048573)
+
+
+def blocks(size):
+    while size > 0:
+        yield BLOCK[:size]
+        size -= min(size, len(BLOCK))
+
+
 def source(size):
     def run(c, _):
-        block = b"x" * (1 << 20)
-        left = size
-        while left > 0:
-            c.sendall(block[:left])
-            left -= min(left, len(block))
+        for block in blocks(size):
+            c.sendall(block)
         c.close()
     return run
+
+
+def digest(c, _):
+    """Answers the half-close with what it got: how many bytes, and their digest."""
+    total, sum_ = 0, hashlib.sha256()
+    while data := c.recv(1 << 20):
+        total += len(data)
+        sum_.update(data)
+    c.sendall(f"{total} {sum_.hexdigest()}\n".encode())
+    c.close()
+
+
+def stream(size):
+    for block in blocks(size):
+        sys.stdout.buffer.write(block)
 
 
 def one_request(host, port, path):
@@ -162,10 +186,13 @@ def main():
         Threaded(("::", int(args[0])), Echo).serve_forever()
     elif what == "source":
         serve(int(args[0]), source(int(args[1])))
+    elif what == "stream":
+        stream(int(args[0]))
     elif what == "rate":
         rate(args[0], float(args[1]), float(args[2]), int(args[3]))
     else:
-        serve(int(args[0]), {"banner": banner, "half": half, "reset": reset, "sink": sink}[what])
+        serve(int(args[0]), {"banner": banner, "half": half, "reset": reset, "sink": sink,
+                             "digest": digest}[what])
 
 
 main()
