@@ -15,8 +15,11 @@
 #include "path/end_reason.h"
 
 #define RINGS_MAX 64
-#define LINES_BYTES (64u << 10)
-#define LINE_BYTES_MAX (16u << 10)
+// The longest line: every byte of every string escaped (\u0001), and names and numbers beside. A record that
+// did not fit would take the lines before it along, so a client could keep others out of the log.
+#define LINE_BYTES_MAX (RECORD_STRINGS * RECORD_STRING_MAX * 6 + 2048)
+#define LINES_BYTES    (128u << 10)
+_Static_assert(LINES_BYTES > 2 * LINE_BYTES_MAX, "a few lines a write");
 
 struct accesslog {
 	struct record_ring *rings[RINGS_MAX];
