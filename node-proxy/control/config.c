@@ -71,7 +71,8 @@ static enum err parse_number(const char *name, const char *text, uint64_t max, u
 	errno = 0;
 	unsigned long long v = strtoull(text, &end, 0);
 
-	if (errno || *end || end == text || *text == '-' || v > max)
+	// strtoull would take space and signs, and count a negative number from the other end.
+	if (errno || *end || *text < '0' || *text > '9' || v > max)
 		return err_because(ERR_CONFIG, why, "--%s: %s is not a number up to %llu", name,
 				   text, (unsigned long long)max);
 	*out = v;
