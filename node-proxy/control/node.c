@@ -38,6 +38,7 @@
 #define BULK_BUFFER_BYTES (64u << 10)
 #define LIMIT_BUCKETS (1u << 17)
 #define CONTROL_TICK_MS 1000
+#define NODE_FDS 3 // of the control turn, beside admin's
 #define CONTROL_TICK_BUSY_MS 10 // while something is waited for that has no descriptor
 
 struct node_worker {
@@ -60,7 +61,7 @@ struct node {
 	uint32_t workers_started;
 	struct accesslog *log;
 	struct loader *loader;
-	struct admin_options admin;
+	struct admin admin;
 	int signal_fd;
 	int takeover_fd;
 	int successor;	 // connection to a process that takes over; -1: none
@@ -372,28 +373,28 @@ static void node_check_successor(struct node *n)
 
 static void node_turn(struct node *n)
 {
-	struct pollfd fds[] = {
+	struct pollfd fds[NODE_FDS + ADMIN_FDS_MAX] = {
 		{.fd = n->signal_fd, .events = POLLIN},
-		{.fd = n->admin.listen_fd, .events = POLLIN},
 		{.fd = n->takeover_fd, .events = POLLIN},
 		{.fd = n->draining ? -1 : n->successor, .events = POLLIN},
 	};
+	// While a successor serves the same socket, it answers.
+	uint32_t admin_fds = admin_poll(&n->admin, !n->draining || n->successor < 0, fds + NODE_FDS);
+	int tick_ms = n->predecessor >= 0 || n->draining ? CONTROL_TICK_BUSY_MS : CONTROL_TICK_MS;
 	struct signalfd_siginfo signal;
 
-	if (poll(fds, sizeof(fds) / sizeof(fds[0]), 
-		 n->predecessor >= 0 || n->draining ? CONTROL_TICK_BUSY_MS : CONTROL_TICK_MS) < 0)
+	if (poll(fds, NODE_FDS + admin_fds,
+		 admin_timeout_ms(&n->admin, clock_monotonic_ns(), tick_ms)) < 0)
 		return;
 	if (fds[0].revents && read(n->signal_fd, &signal, sizeof(signal)) == sizeof(signal))
 		node_drain(n, signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-	// While a successor serves the same socket, it answers.
-	if (fds[1].revents && !(n->draining && n->successor >= 0))
-		admin_serve(&n->admin);
-	if (fds[2].revents && n->successor < 0 &&
+	admin_turn(&n->admin, fds + NODE_FDS, admin_fds, clock_monotonic_ns());
+	if (fds[1].revents && n->successor < 0 &&
 	    takeover_serve(n->takeover_fd, &n->listeners, &n->successor) == ERR_OK)
 		log_event(LOG_INFO, "handing_over", LOG_N("listeners", n->listeners.count));
-	if (fds[3].revents & POLLIN) {
+	if (fds[2].revents & POLLIN) {
 		node_check_successor(n);
-	} else if (fds[3].revents) {
+	} else if (fds[2].revents) {
 		close(n->successor); // it died before it served
 		n->successor = -1;
 	}
@@ -430,6 +431,11 @@ static enum err node_signals(struct node *n, struct reason *why)
 	return n->signal_fd < 0 ? err_because(ERR_IO, why, "signalfd: %s", strerror(errno)) : ERR_OK;
 }
 
+static void node_loader_status(void *context, struct loader_status *out)
+{
+	loader_status(context, out);
+}
+
 static enum err node_start(struct node *n, struct reason *why)
 {
 	enum err err = node_signals(n, why);
@@ -452,19 +458,21 @@ static enum err node_start(struct node *n, struct reason *why)
 		err = node_start_loader(n, why);
 	if (err == ERR_OK)
 		err = privileges_drop(n->config->mark != 0, why);
-	n->admin = (struct admin_options){
-		.listen_fd = node_handed_fd(n, HANDED_ADMIN),
-		.run_dir = n->config->run_dir,
-		.loader = n->loader,
-		.workers = n->inboxes,
-		.worker_count = n->config->workers,
-	};
+	admin_init(&n->admin, &(struct admin_options){
+				      .listen_fd = node_handed_fd(n, HANDED_ADMIN),
+				      .run_dir = n->config->run_dir,
+				      .status = node_loader_status,
+				      .context = n->loader,
+				      .workers = n->inboxes,
+				      .worker_count = n->config->workers,
+			      });
 	return err;
 }
 
 // After the workers' threads have ended, or were never started.
 static void node_end(struct node *n)
 {
+	admin_deinit(&n->admin);
 	if (n->loader)
 		loader_stop(n->loader);
 	accesslog_close(n->log);
