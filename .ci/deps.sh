@@ -55,7 +55,9 @@ install_packages() { # LIST
 	local name names missing=() there
 	mapfile -t names < <(package_names "$1")
 	# One question for all of them; what it does not know it leaves out.
-	there=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${names[@]}" 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')"
+	# shellcheck disable=SC2016 # dpkg's own words
+	there=" $({ dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${names[@]}" 2>/dev/null || true; } |
+		sed -n 's/^installed //p' | tr '\n' ' ')"
 	for name in "${names[@]}"; do
 		[[ $there == *" $name "* ]] || missing+=("$name")
 	done
