@@ -48,6 +48,19 @@ static struct section_blob *section_set_share(const struct section_set *s,
 	return b;
 }
 
+// The same when nothing changed, without a digest over all of it.
+static struct section_blob *section_set_share_bytes(const struct section_set *s,
+						    const struct section_input *input)
+{
+	struct section_blob *b = s ? section_set_find(s, input->name) : NULL;
+
+	if (!b || !b->bytes || b->ref.bytes != input->bytes.len ||
+	    memcmp(b->bytes, input->bytes.ptr, input->bytes.len) != 0)
+		return NULL;
+	b->refs++;
+	return b;
+}
+
 static int section_set_order(const void *a, const void *b)
 {
 	const struct section_blob *const *left = a, *const *right = b;
@@ -107,10 +120,11 @@ enum err section_set_new(struct generation g, const struct section_input *inputs
 			e = ERR_TOO_LARGE;
 			break;
 		}
-		crypto_sha256(inputs[i].bytes, ref.sha256);
-		b = section_set_share(before, &ref);
-		if (!b)
+		b = section_set_share_bytes(before, &inputs[i]);
+		if (!b) {
+			crypto_sha256(inputs[i].bytes, ref.sha256);
 			b = section_blob_new(&ref, inputs[i].bytes);
+		}
 		if (b)
 			s->blobs[s->count++] = b;
 		else
