@@ -80,14 +80,14 @@ struct matcher {
 	uint32_t *next; // of a selector: the next one of the same slot
 };
 
-static uint64_t label_hash(struct slice ns, const struct label *l)
-{
-	return hash_bytes(l->value, lookup_hash_pair(ns, l->key));
-}
-
-static uint64_t empty_hash(struct slice ns)
+static uint64_t namespace_hash(struct slice ns)
 {
 	return hash_bytes(ns, 1);
+}
+
+static uint64_t label_hash(uint64_t ns, const struct label *l)
+{
+	return hash_u64(l->hash, ns);
 }
 
 static struct label_slot *slot_find(const struct matcher *w, uint64_t hash)
@@ -118,11 +118,12 @@ static enum err make_slots(struct matcher *w)
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < w->count && err == ERR_OK; i++) {
 		const struct selector *s = &w->list[i];
+		uint64_t ns = namespace_hash(s->namespace);
 
 		if (s->labels->count == 0)
-			err = slot_want(w, empty_hash(s->namespace));
+			err = slot_want(w, ns);
 		for (uint32_t k = 0; k < s->labels->count && err == ERR_OK; k++)
-			err = slot_want(w, label_hash(s->namespace, &s->labels->list[k]));
+			err = slot_want(w, label_hash(ns, &s->labels->list[k]));
 	}
 	return err;
 }
@@ -131,10 +132,10 @@ static void count_pods(struct matcher *w, const struct model *m)
 {
 	for (uint32_t i = 0; i < m->pods.count; i++) {
 		const struct pod *p = m->pods.items[i];
+		uint64_t ns = namespace_hash(p->namespace);
 
 		for (uint32_t k = 0; k < p->labels.count; k++) {
-			struct label_slot *slot =
-				slot_find(w, label_hash(p->namespace, &p->labels.list[k]));
+			struct label_slot *slot = slot_find(w, label_hash(ns, &p->labels.list[k]));
 
 			if (slot)
 				slot->pods++;
@@ -144,13 +145,13 @@ static void count_pods(struct matcher *w, const struct model *m)
 
 static struct label_slot *rarest(const struct matcher *w, const struct selector *s)
 {
+	uint64_t ns = namespace_hash(s->namespace);
 	struct label_slot *best = NULL;
 
 	if (s->labels->count == 0)
-		return slot_find(w, empty_hash(s->namespace));
+		return slot_find(w, ns);
 	for (uint32_t i = 0; i < s->labels->count; i++) {
-		struct label_slot *slot =
-			slot_find(w, label_hash(s->namespace, &s->labels->list[i]));
+		struct label_slot *slot = slot_find(w, label_hash(ns, &s->labels->list[i]));
 
 		if (!best || slot->pods < best->pods)
 			best = slot;
@@ -173,11 +174,11 @@ static void match_pods(const struct matcher *w, const struct model *m, struct pa
 {
 	for (uint32_t i = 0; i < m->pods.count; i++) {
 		const struct pod *p = m->pods.items[i];
+		uint64_t ns = namespace_hash(p->namespace);
 
-		match_slot(w, slot_find(w, empty_hash(p->namespace)), i, p, out);
+		match_slot(w, slot_find(w, ns), i, p, out);
 		for (uint32_t k = 0; k < p->labels.count; k++)
-			match_slot(w, slot_find(w, label_hash(p->namespace, &p->labels.list[k])), i,
-				   p, out);
+			match_slot(w, slot_find(w, label_hash(ns, &p->labels.list[k])), i, p, out);
 	}
 }
 

@@ -22,6 +22,19 @@ static void lookup_place(struct lookup *l, struct lookup_slot s)
 	l->slots[at] = s;
 }
 
+enum err lookup_reserve(struct lookup *l, uint32_t count)
+{
+	uint32_t slots = SLOTS_MIN;
+
+	if (l->slots)
+		return ERR_OK;
+	while (slots / 2 <= count && slots < SLOTS_MAX)
+		slots *= 2;
+	l->slots = calloc(slots, sizeof(*l->slots));
+	l->mask = slots - 1;
+	return l->slots ? ERR_OK : ERR_NOMEM;
+}
+
 static enum err lookup_grow(struct lookup *l)
 {
 	struct lookup grown = {.mask = l->slots ? l->mask * 2 + 1 : SLOTS_MIN - 1};

@@ -19,6 +19,8 @@ struct lookup {
 };
 
 void lookup_deinit(struct lookup *l);
+// Room for so many from the start; only of an empty one. ERR_NOMEM.
+enum err must_check lookup_reserve(struct lookup *l, uint32_t count);
 // The same hash may be put many times. ERR_NOMEM.
 enum err must_check lookup_put(struct lookup *l, uint64_t hash, uint32_t value);
 // Values of a hash: start with *at = UINT32_MAX; false when there are no more.

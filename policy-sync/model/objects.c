@@ -31,15 +31,35 @@ struct model *model_new(void)
 	if (!m)
 		return NULL;
 	arena_init(&m->arena, MODEL_BYTES_MAX);
+	m->refs = 1;
 	mesh_config_defaults(&config);
 	m->meta = config.meta;
 	m->tunnel_port = config.tunnel_port;
 	return m;
 }
 
+struct model *model_ref(struct model *m)
+{
+	m->refs++;
+	return m;
+}
+
+enum err model_reserve(struct model *m, uint32_t objects)
+{
+	struct object *grown = objects > m->object_room && objects <= MODEL_OBJECTS_MAX
+				       ? realloc(m->objects, objects * sizeof(*grown))
+				       : NULL;
+
+	if (grown) {
+		m->objects = grown;
+		m->object_room = objects;
+	}
+	return lookup_reserve(&m->names, objects);
+}
+
 void model_free(struct model *m)
 {
-	if (!m)
+	if (!m || --m->refs > 0)
 		return;
 	struct object_list *lists[] = {&m->texts,    &m->pods,	 &m->nodes,    &m->namespaces,
 				       &m->services, &m->slices, &m->policies, &m->limits};

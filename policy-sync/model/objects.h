@@ -34,6 +34,7 @@ struct origin { // where it was written, for findings
 struct label {
 	struct slice key;
 	struct slice value;
+	uint64_t hash; // of both
 };
 
 struct labels {
@@ -203,6 +204,7 @@ struct object_list {
 };
 
 struct model {
+	uint32_t refs;
 	struct arena arena;
 	struct object *objects; // all, in the order in which they were added
 	uint32_t object_count, object_room;
@@ -215,7 +217,10 @@ struct model {
 };
 
 struct model *model_new(void);
-void model_free(struct model *m);
+struct model *model_ref(struct model *m);
+void model_free(struct model *m); // one reference; NULL is allowed
+// Room for so many objects, where it is known beforehand. ERR_NOMEM.
+enum err must_check model_reserve(struct model *m, uint32_t objects);
 // ERR_EXISTS: there is one of this kind and name, and it stays. Policies are copied: the model's may
 // be changed, the texts' may not. ERR_NOMEM, ERR_FULL.
 enum err must_check model_add(struct model *m, const struct object *o);

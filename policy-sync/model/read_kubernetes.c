@@ -24,6 +24,7 @@ bool read_labels(const struct view *v, struct labels *out)
 			l->value = SLICE_LIT("");
 		else if (!view_text(&i, &l->value))
 			return false;
+		l->hash = lookup_hash_pair(l->key, l->value);
 		out->count++;
 	}
 	return out->list != NULL;

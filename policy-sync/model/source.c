@@ -37,8 +37,9 @@ struct source_file {
 	const char *wrong; // why there is nothing newer to read; NULL: nothing is wrong
 	char wrong_text[64];
 	uint32_t round;
-	bool is_new;   // the text
-	bool is_known; // it was read whole once: what it protects can be said
+	bool is_new;	// the text
+	bool is_known;	// it was read whole once: what it protects can be said
+	uint32_t place; // in the order of the scan
 };
 
 struct source {
@@ -49,9 +50,8 @@ struct source {
 	struct source_file **files; // in the order of the scan
 	uint32_t count, room;
 	struct lookup by_path;
-	struct object *known; // of the last load; each holds its text
-	uint32_t known_count;
-	struct lookup known_names;
+	struct model *last; // what the last load found: what this one falls back on
+	uint32_t met;	    // files of the scan under way
 	bool data_changed;
 	bool unsettled;			 // a file was being written
 	struct diagnostics *diagnostics; // of the load under way
@@ -79,16 +79,6 @@ static void source_free_file(struct source_file *f)
 	free(f);
 }
 
-static void source_forget_known(struct source *s)
-{
-	for (uint32_t i = 0; i < s->known_count; i++)
-		text_unref(s->known[i].text);
-	free(s->known);
-	lookup_deinit(&s->known_names);
-	s->known = NULL;
-	s->known_count = 0;
-}
-
 void source_free(struct source *s)
 {
 	if (!s)
@@ -97,7 +87,7 @@ void source_free(struct source *s)
 		source_free_file(s->files[i]);
 	free(s->files);
 	lookup_deinit(&s->by_path);
-	source_forget_known(s);
+	model_free(s->last);
 	free(s);
 }
 
@@ -129,8 +119,11 @@ static struct source_file *source_find(const struct source *s, const char *path)
 
 static struct source_file *source_file(struct source *s, const char *path)
 {
-	struct source_file *f = source_find(s, path);
+	struct source_file *f;
 
+	// Files come in the order of last time, but for those that are new or gone.
+	f = s->met < s->count && strcmp(s->files[s->met]->path, path) == 0 ? s->files[s->met]
+									   : source_find(s, path);
 	if (f)
 		return f;
 	if (s->count == s->room) {
@@ -275,6 +268,7 @@ static enum err source_on_file(void *context, const char *path, const struct sta
 	if (!f)
 		return ERR_NOMEM;
 	f->round = s->round;
+	f->place = s->met++;
 	if (wrong) {
 		source_mark(f, wrong);
 		return ERR_OK;
@@ -287,24 +281,26 @@ static enum err source_on_file(void *context, const char *path, const struct sta
 	return source_read(s, f, false);
 }
 
-static int source_by_path(const void *a, const void *b)
+static int source_by_place(const void *a, const void *b)
 {
 	const struct source_file *x = *(struct source_file *const *)a;
 	const struct source_file *y = *(struct source_file *const *)b;
 
-	return strcmp(x->path, y->path);
+	return x->place < y->place ? -1 : x->place > y->place;
 }
 
-// Files that were not met this time are gone. What is left is in the order of names.
+// Files that were not met this time are gone; those that are left lie in the order of the scan.
 static enum err must_check source_forget_files(struct source *s)
 {
-	uint32_t kept = 0;
+	uint32_t kept = 0, before = s->count;
+	bool moved = false;
 	enum err err = ERR_OK;
 
 	for (uint32_t i = 0; i < s->count; i++) {
 		struct source_file *f = s->files[i];
 
 		if (f->round == s->round) {
+			moved |= kept > 0 && s->files[kept - 1]->place > f->place;
 			s->files[kept++] = f;
 			continue;
 		}
@@ -312,8 +308,10 @@ static enum err must_check source_forget_files(struct source *s)
 		source_free_file(f);
 	}
 	s->count = kept;
-	if (kept > 0)
-		qsort(s->files, kept, sizeof(struct source_file *), source_by_path);
+	if (!moved && kept == before)
+		return ERR_OK;
+	if (moved)
+		qsort(s->files, kept, sizeof(struct source_file *), source_by_place);
 	lookup_deinit(&s->by_path);
 	for (uint32_t i = 0; i < s->count && err == ERR_OK; i++)
 		err = lookup_put(&s->by_path, hash_bytes(slice_str(s->files[i]->path), 0), i);
@@ -331,6 +329,7 @@ static enum err must_check source_look(struct source *s)
 	s->unsettled = true;
 	for (int tries = 0; err == ERR_OK && s->unsettled && tries < (s->busy ? 1 : 3); tries++) {
 		s->round++;
+		s->met = 0;
 		s->unsettled = false;
 		err = scan_directory(s->directory, source_on_file, s, &why);
 	}
@@ -352,26 +351,14 @@ static enum err must_check source_look(struct source *s)
 
 // ---- the model ---------------------------------------------------------------------------------
 
-static const struct object *source_last(const struct source *s, enum object_kind kind,
-					struct slice ns, struct slice name)
-{
-	uint64_t hash = object_hash(kind, ns, name);
-	uint32_t at = UINT32_MAX, i;
-
-	while (lookup_next(&s->known_names, hash, &at, &i)) {
-		if (object_is(&s->known[i], kind, ns, name))
-			return &s->known[i];
-	}
-	return NULL;
-}
-
 // An object that cannot be read now: the last good one of its name.
 static enum err source_on_left(void *context, struct model *m, const struct document *d,
 			       struct text *t)
 {
 	const struct source *s = context;
 	struct object o = text_object(t, d);
-	const struct object *last = source_last(s, o.kind, o.namespace, o.name);
+	const struct object *last =
+		s->last ? model_find(s->last, o.kind, o.namespace, o.name) : NULL;
 
 	if (!last)
 		return ERR_OK;
@@ -411,9 +398,12 @@ static enum err must_check source_add(struct source *s, struct source_file *f, b
 static enum err must_check source_add_missing(struct source *s, struct model *m)
 {
 	enum err err = ERR_OK;
+	bool any = false;
 
-	for (uint32_t i = 0; i < s->known_count && err == ERR_OK; i++) {
-		const struct object *o = &s->known[i];
+	for (uint32_t i = 0; i < s->count && !any; i++)
+		any = s->files[i]->text && !s->files[i]->text->whole;
+	for (uint32_t i = 0; any && s->last && i < s->last->object_count && err == ERR_OK; i++) {
+		const struct object *o = &s->last->objects[i];
 		const struct source_file *f = source_find(s, o->text->file);
 		char why[REASON_BYTES_MAX];
 
@@ -457,29 +447,6 @@ static enum err must_check source_fill(struct source *s, struct model *m)
 	return err;
 }
 
-// What this load found is what the next one falls back on.
-static enum err must_check source_remember(struct source *s, const struct model *m)
-{
-	enum err err = ERR_OK;
-
-	source_forget_known(s);
-	if (m->object_count == 0)
-		return ERR_OK;
-	s->known = malloc(m->object_count * sizeof(*s->known));
-	if (!s->known)
-		return ERR_NOMEM;
-	for (uint32_t i = 0; i < m->object_count && err == ERR_OK; i++) {
-		const struct object *o = &m->objects[i];
-
-		s->known[s->known_count] = *o;
-		s->known[s->known_count].policy = NULL; // the model's
-		text_ref(o->text);
-		err = lookup_put(&s->known_names, object_hash(o->kind, o->namespace, o->name),
-				 s->known_count++);
-	}
-	return err;
-}
-
 enum err source_load(struct source *s, struct diagnostics *d, struct model **out)
 {
 	struct model *m;
@@ -493,15 +460,17 @@ enum err source_load(struct source *s, struct diagnostics *d, struct model **out
 	m = model_new();
 	if (!m)
 		return ERR_NOMEM;
-	err = source_fill(s, m);
+	err = model_reserve(m, s->last ? s->last->object_count : 0);
 	if (err == ERR_OK)
-		err = source_remember(s, m);
+		err = source_fill(s, m);
 	if (err != ERR_OK) {
 		diagnostics_add(d, SEVERITY_ERROR, s->directory, 0, 0, "", "%s",
 				err == ERR_FULL ? "there are too many objects" : "out of memory");
 		model_free(m);
 		return err;
 	}
+	model_free(s->last);
+	s->last = model_ref(m);
 	source_say(s, m);
 	diagnostics_sort(d);
 	model_settle(m);
