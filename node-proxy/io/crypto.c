@@ -282,3 +282,79 @@ enum err crypto_verify_jws(enum jwt_alg alg, const struct ss_jwk *key, struct sl
 		return rsa_verify(a, key, slice_make(digest, len), signature);
 	return ec_verify(a, key, slice_make(digest, len), signature);
 }
+
+// ---- keys by themselves ------------------------------------------------------------------------
+
+static enum err rsa_check(const struct ss_jwk *k, struct reason *why)
+{
+	struct slice n = without_leading_zeros(k->n), e = without_leading_zeros(k->e);
+
+	if (n.len < RSA_BYTES_MIN || (n.len == RSA_BYTES_MIN && !(n.ptr[0] & 0x80)))
+		return err_because(ERR_UNSUPPORTED, why, "RSA keys below 2048 bits are not accepted");
+	if (n.len > RSA_BYTES_MAX)
+		return err_because(ERR_UNSUPPORTED, why, "RSA keys above 4096 bits are not accepted");
+	if (!rsa_key_is_sound(n, e))
+		return err_because(ERR_UNSUPPORTED, why, "its modulus or exponent is none of RSA");
+	return ERR_OK;
+}
+
+static enum err ec_check(const struct ss_jwk *k, struct reason *why)
+{
+	uint8_t point[1 + 2 * EC_POINT_MAX];
+	const struct algorithm *a = NULL;
+	ecc_key key;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]) && !a; i++) {
+		if (algorithms[i].type == JWK_EC && slice_eq_str(k->crv, algorithms[i].crv))
+			a = &algorithms[i];
+	}
+	if (!a)
+		return err_because(ERR_UNSUPPORTED, why, "crv has to be P-256, P-384 or P-521");
+	if (k->x.len != a->bytes || k->y.len != a->bytes)
+		return err_because(ERR_UNSUPPORTED, why,
+				   "x and y have to be as long as the curve says");
+	point[0] = 0x04;
+	memcpy(point + 1, k->x.ptr, a->bytes);
+	memcpy(point + 1 + a->bytes, k->y.ptr, a->bytes);
+	if (wc_ecc_init(&key) != 0)
+		return err_because(ERR_CRYPTO, why, "out of memory");
+	if (wc_ecc_import_x963_ex(point, 1 + 2 * a->bytes, &key, a->curve) != 0 ||
+	    wc_ecc_check_key(&key) != 0)
+		err = err_because(ERR_UNSUPPORTED, why, "x and y are no point of %s", a->crv);
+	wc_ecc_free(&key);
+	return err;
+}
+
+static enum err okp_check(const struct ss_jwk *k, struct reason *why)
+{
+	ed25519_key key;
+	enum err err = ERR_OK;
+
+	if (!slice_eq_str(k->crv, "Ed25519"))
+		return err_because(ERR_UNSUPPORTED, why, "crv has to be Ed25519");
+	if (k->x.len != ED25519_PUB_KEY_SIZE)
+		return err_because(ERR_UNSUPPORTED, why, "x has to be 32 bytes");
+	if (wc_ed25519_init(&key) != 0)
+		return err_because(ERR_CRYPTO, why, "out of memory");
+	if (wc_ed25519_import_public(k->x.ptr, ED25519_PUB_KEY_SIZE, &key) != 0 ||
+	    wc_ed25519_check_key(&key) != 0)
+		err = err_because(ERR_UNSUPPORTED, why, "x is no point of Ed25519");
+	wc_ed25519_free(&key);
+	return err;
+}
+
+enum err crypto_check_jwk(const struct ss_jwk *key, struct reason *why)
+{
+	switch (key->type) {
+	case JWK_RSA:
+		return rsa_check(key, why);
+	case JWK_EC:
+		return ec_check(key, why);
+	case JWK_OKP:
+		return okp_check(key, why);
+	case JWK_NONE:
+		break;
+	}
+	return err_because(ERR_UNSUPPORTED, why, "no type of key that is known");
+}

@@ -217,6 +217,64 @@ static void test_threads(void **state)
 	}
 }
 
+// Keys by themselves: all that verify something are good, and a point that was moved is none.
+static void test_keys(void **state)
+{
+	struct reason why;
+	struct arena a;
+	uint8_t moved[66], large[513] = {0x80};
+
+	(void)state;
+	arena_init(&a, 1u << 20);
+	for (size_t i = 0; i < COUNT(jws_good); i++) {
+		struct ss_jwk key = jws_key(&a, &jws_good[i].key);
+
+		if (key.type == JWK_OKP && !slice_eq_str(key.crv, "Ed25519"))
+			continue;
+		if (crypto_check_jwk(&key, &why) != ERR_OK)
+			fail_msg("%s: %s", jws_good[i].name, why.text);
+		if (key.type != JWK_EC)
+			continue;
+		memcpy(moved, key.y.ptr, key.y.len);
+		moved[key.y.len - 1] ^= 1;
+		key.y = slice_make(moved, key.y.len);
+		assert_int_equal(crypto_check_jwk(&key, &why), ERR_UNSUPPORTED);
+		assert_non_null(strstr(why.text, "no point of"));
+		key.y.len--;
+		assert_int_equal(crypto_check_jwk(&key, &why), ERR_UNSUPPORTED);
+	}
+	struct ss_jwk rsa = jws_key(&a, &KEY_RS256), ed = jws_key(&a, &KEY_EDDSA);
+	struct slice n = rsa.n, e = rsa.e;
+
+	rsa.e = SLICE_LIT("\x01");
+	assert_int_equal(crypto_check_jwk(&rsa, &why), ERR_UNSUPPORTED);
+	rsa.e = SLICE_LIT("\x04");
+	assert_int_equal(crypto_check_jwk(&rsa, &why), ERR_UNSUPPORTED);
+	rsa.e = e;
+	rsa.n.len = 255;
+	assert_int_equal(crypto_check_jwk(&rsa, &why), ERR_UNSUPPORTED);
+	assert_non_null(strstr(why.text, "below 2048"));
+	large[512] = 1;
+	rsa.n = slice_make(large, sizeof(large));
+	assert_int_equal(crypto_check_jwk(&rsa, &why), ERR_UNSUPPORTED);
+	assert_non_null(strstr(why.text, "above 4096"));
+	rsa.n = n;
+	assert_int_equal(crypto_check_jwk(&rsa, &why), ERR_OK);
+	// A y that is no residue: about every second string of bytes.
+	uint32_t refused = 0;
+
+	memcpy(moved, ed.x.ptr, 32);
+	ed.x = slice_make(moved, 32);
+	for (int i = 0; i < 64; i++) {
+		moved[0] = (uint8_t)i;
+		refused += crypto_check_jwk(&ed, &why) != ERR_OK;
+	}
+	assert_in_range(refused, 10, 54);
+	ed.crv = SLICE_LIT("X25519");
+	assert_int_equal(crypto_check_jwk(&ed, &why), ERR_UNSUPPORTED);
+	arena_deinit(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_equal),	 cmocka_unit_test(test_good),
 		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_mixed_up),
 		cmocka_unit_test(test_tampered), cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
