@@ -290,6 +290,7 @@ enum err compile_model(const struct model *m, struct diagnostics *d, struct comp
 		free(c.kinds[k].values);
 		lookup_deinit(&c.kinds[k].by_key);
 	}
+	lookup_deinit(&c.said);
 	arena_deinit(&scratch);
 	if (err != ERR_OK) {
 		compiled_free(out);

@@ -54,6 +54,7 @@ struct compiler {
 	struct slice *made_keys;
 	uint32_t made_count, made_room;
 	struct lookup made;
+	struct lookup said; // findings that many ports share
 	enum err err; // first failure
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What only the whole shows: targets that name nothing or select nobody.
+// What only the whole shows: targets that name nothing or select nobody, rules that name a trust domain or a
+// provider that there is not.
 #include "compile/compile.h"
+#include "core/identity.h"
 #include "files/view.h"
 
 // A place in the text that an object came from.
@@ -129,7 +131,115 @@ void compile_check_targets(struct compiler *c)
 	}
 }
 
+// ---- rules -------------------------------------------------------------------------------------
+
+static const struct tree *tree_at(const struct tree *list, uint32_t index)
+{
+	const struct tree *t = list ? list->first : NULL;
+
+	for (; t && index > 0; index--)
+		t = t->next;
+	return t;
+}
+
+static const struct tree *rule_tree(const struct policy_spec *spec, uint32_t rule)
+{
+	return tree_at(tree_get(tree_get(spec->tree, "authorization"), "rules"), rule);
+}
+
+// Another trust domain's workloads are nobody here: there is no federation.
+static void check_source(struct compiler *c, const struct security_policy *p,
+			 const struct policy_spec *spec, uint32_t rule, uint32_t source)
+{
+	struct identity_pattern m = identity_pattern_of(&spec->rules[rule].sources[source]);
+	const struct tree *t;
+	bool failed = false;
+
+	if (m.kind == PATTERN_NEVER || m.trust_domain.len == 0 ||
+	    slice_eq(m.trust_domain, c->model->meta.trust_domain))
+		return;
+	t = tree_get(tree_get(rule_tree(spec, rule), "principal"), "sources");
+	struct view v = place(c, &p->origin, tree_get(tree_at(t, source), "spiffe"), &failed);
+
+	view_warn(&v, "matches nobody: the trust domain here is %.*s",
+		  SLICE_ARG(c->model->meta.trust_domain));
+}
+
+// Names of providers, by namespace; a ClusterSecurityPolicy's, with none, count everywhere.
+struct provider_names {
+	struct lookup by_hash;
+};
+
+static uint64_t provider_hash(struct slice ns, struct slice name)
+{
+	return lookup_hash_pair(ns, name);
+}
+
+static void note_providers(struct compiler *c, struct provider_names *names, struct slice ns,
+			   const struct policy_spec *spec)
+{
+	for (uint32_t i = 0; i < spec->provider_count && c->err == ERR_OK; i++)
+		c->err = lookup_put(&names->by_hash, provider_hash(ns, spec->providers[i].name), 0);
+}
+
+static bool is_provider(const struct provider_names *names, struct slice ns, struct slice name)
+{
+	static const struct slice cluster;
+	uint32_t at = UINT32_MAX, i;
+
+	if (lookup_next(&names->by_hash, provider_hash(ns, name), &at, &i))
+		return true;
+	at = UINT32_MAX;
+	return lookup_next(&names->by_hash, provider_hash(cluster, name), &at, &i);
+}
+
+static void check_provider(struct compiler *c, const struct provider_names *names,
+			   struct security_policy *p, const struct policy_spec *spec, uint32_t rule)
+{
+	struct slice name = spec->rules[rule].jwt_provider;
+	const struct tree *t;
+	bool failed = false;
+
+	// Cluster-wide rules may mean each namespace's own: what is missing there is said there.
+	if (name.len == 0 || p->namespace.len == 0 || is_provider(names, p->namespace, name))
+		return;
+	t = tree_get(tree_get(rule_tree(spec, rule), "principal"), "jwt");
+	struct view v = place(c, &p->origin, tree_get(t, "provider"), &failed);
+
+	view_error(&v, "no policy of namespace %.*s has a JWT provider %.*s",
+		   SLICE_ARG(p->namespace), SLICE_ARG(name));
+	p->broken = SLICE_LIT("a rule names a JWT provider that no policy here has");
+}
+
+static void check_spec(struct compiler *c, const struct provider_names *names,
+		       struct security_policy *p, const struct policy_spec *spec)
+{
+	for (uint32_t i = 0; i < spec->rule_count; i++) {
+		for (uint32_t k = 0; k < spec->rules[i].source_count; k++) {
+			if (spec->rules[i].sources[k].type == SOURCE_SPIFFE)
+				check_source(c, p, spec, i, k);
+		}
+		check_provider(c, names, p, spec, i);
+	}
+}
+
 void compile_check_rules(struct compiler *c)
 {
-	(void)c;
+	struct provider_names names = {0};
+
+	for (uint32_t i = 0; i < c->model->policies.count; i++) {
+		const struct security_policy *p = c->model->policies.items[i];
+
+		note_providers(c, &names, p->namespace, &p->overrides);
+		note_providers(c, &names, p->namespace, &p->spec);
+	}
+	for (uint32_t i = 0; i < c->model->policies.count; i++) {
+		struct security_policy *p = c->model->policies.items[i];
+
+		if (p->broken.len > 0)
+			continue;
+		check_spec(c, &names, p, &p->overrides);
+		check_spec(c, &names, p, &p->spec);
+	}
+	lookup_deinit(&names.by_hash);
 }

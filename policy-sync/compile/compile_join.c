@@ -12,8 +12,24 @@ static struct security_policy *policy_at(const struct effective *e, uint32_t i)
 	return e->c->model->policies.items[i];
 }
 
-void effective_break(struct effective *e, struct slice policy, const char *why)
+static bool said_before(struct compiler *c, const struct origin *at, const char *why)
 {
+	uint64_t hash = hash_bytes(slice_str(why), (uintptr_t)at->tree);
+	uint32_t before = UINT32_MAX, i;
+
+	if (lookup_next(&c->said, hash, &before, &i))
+		return true;
+	if (lookup_put(&c->said, hash, 0) != ERR_OK)
+		c->err = ERR_NOMEM;
+	return false;
+}
+
+void effective_break(struct effective *e, const struct origin *at, struct slice policy,
+		     const char *why)
+{
+	if (!said_before(e->c, at, why))
+		compile_say(e->c, SEVERITY_ERROR, at, "spec",
+			    "%s: its targets refuse where that is so", why);
 	if (e->out.broken.len > 0)
 		return;
 	e->out.broken = slice_str(why);
@@ -51,7 +67,8 @@ static uint32_t provider_bit(struct effective *e, const struct security_policy *
 	while (i < e->out.provider_count && !slice_eq(e->providers[i], provider->id))
 		i++;
 	if (i == PROVIDERS_MAX) {
-		effective_break(e, p->title, "more JWT providers than a port of a pod may have");
+		effective_break(e, &p->origin, p->title,
+				"more JWT providers than a port of a pod may have");
 		return 0;
 	}
 	if (i == e->out.provider_count) {
@@ -137,11 +154,13 @@ static void join_spec(struct effective *e, const struct security_policy *p,
 	join_default(e, p, spec, level, groups);
 	for (uint32_t i = 0; i < spec->rule_count; i++) {
 		if (e->out.rule_count == SNAPSHOT_RULES_PER_POLICY_MAX) {
-			effective_break(e, p->title, "more rules than a port of a pod may have");
+			effective_break(e, &p->origin, p->title,
+					"more rules than a port of a pod may have");
 			return;
 		}
-		struct ss_rule *r = &e->rules[e->out.rule_count++];
+		struct ss_rule *r = &e->rules[e->out.rule_count];
 
+		e->rule_from[e->out.rule_count++] = p;
 		*r = spec->rules[i];
 		r->policy = p->title;
 		r->mode = p->mode;
@@ -300,7 +319,7 @@ static uint32_t add_service_groups(struct effective *e, bool audit)
 
 			spoken = speaks(p, &p->spec, audit);
 			if (spoken && e->out.group_count >= GROUPS_MAX) {
-				effective_break(e, p->title,
+				effective_break(e, &p->origin, p->title,
 						"more Services with policies than a port may have");
 				return groups;
 			}
@@ -440,7 +459,8 @@ static void join_limit_policy(struct effective *e, const struct rate_limit_polic
 		struct buf b;
 
 		if (e->out.limit_count == LIMITS_MAX) {
-			effective_break(e, p->title, "more limits than a port of a pod may have");
+			effective_break(e, &p->origin, p->title,
+					"more limits than a port of a pod may have");
 			return;
 		}
 		e->limits[e->out.limit_count++] = p->limits[i].id;
@@ -506,6 +526,15 @@ static void join_limits(struct effective *e)
 	}
 }
 
+static void break_for_ports(struct effective *e)
+{
+	const struct namespace_entry *n = &e->c->index.namespaces[e->source->namespace];
+	struct origin nowhere = {.file = ""};
+
+	effective_break(e, n->object ? &n->object->origin : &nowhere, (struct slice){0},
+			"a pod here has more ports with policies than a pod may have");
+}
+
 struct slice effective_make(struct compiler *c, const struct effective_source *source)
 {
 	struct effective *e = c->effective;
@@ -526,7 +555,7 @@ struct slice effective_make(struct compiler *c, const struct effective_source *s
 	e->out.provider_ids = e->providers;
 	e->out.limit_ids = e->limits;
 	if (source->too_many_ports)
-		effective_break(e, SLICE_LIT(""), "more ports with policies than a pod may have");
+		break_for_ports(e);
 	add_groups(e, &overrides, &rest);
 	join_overrides(e, overrides, rest);
 	join_levels(e, rest);

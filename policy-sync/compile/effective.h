@@ -50,6 +50,7 @@ struct effective {
 	struct slice providers[PROVIDERS_MAX]; // ids
 	struct slice limits[LIMITS_MAX];
 	struct ss_group groups[SNAPSHOT_GROUPS_PER_POLICY_MAX];
+	const struct security_policy *rule_from[SNAPSHOT_RULES_PER_POLICY_MAX]; // parallel to rules
 	struct ss_rule rules[SNAPSHOT_RULES_PER_POLICY_MAX];
 };
 
@@ -61,5 +62,7 @@ struct slice effective_put(struct effective *e);
 void effective_name_providers(struct effective *e);
 // What the groups ask for by token.
 void effective_ask_tokens(struct effective *e);
-// Nothing here can be enforced; the first reason counts.
-void effective_break(struct effective *e, struct slice policy, const char *why);
+// Nothing here can be enforced: a finding at the policy, said once however many ports it concerns. Of several
+// reasons the first counts.
+void effective_break(struct effective *e, const struct origin *at, struct slice policy,
+		     const char *why);

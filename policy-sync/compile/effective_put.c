@@ -45,6 +45,8 @@ static bool split_rule(struct effective *e, uint32_t at)
 	if (e->out.rule_count == SNAPSHOT_RULES_PER_POLICY_MAX)
 		return false;
 	memmove(&e->rules[at + 1], &e->rules[at], (e->out.rule_count - at) * sizeof(e->rules[0]));
+	memmove(&e->rule_from[at + 1], &e->rule_from[at],
+		(e->out.rule_count - at) * sizeof(e->rule_from[0]));
 	e->out.rule_count++;
 	return true;
 }
@@ -60,14 +62,14 @@ void effective_name_providers(struct effective *e)
 		provider = first_meaning(e, groups, name);
 		if (provider == INDEX_NONE) {
 			effective_break(
-				e, e->rules[i].policy,
+				e, &e->rule_from[i]->origin, e->rules[i].policy,
 				"a rule names a JWT provider that the policy does not have");
 			return;
 		}
 		same = groups_meaning(e, groups, name, provider);
 		if (same != groups) {
 			if (!split_rule(e, i)) {
-				effective_break(e, e->rules[i].policy,
+				effective_break(e, &e->rule_from[i]->origin, e->rules[i].policy,
 						"more rules than a port of a pod may have");
 				return;
 			}
@@ -121,6 +123,9 @@ void effective_ask_tokens(struct effective *e)
 // Too large for a record: it says so instead.
 static void shorten(struct effective *e, struct buf *b)
 {
+	if (e->out.rule_count > 0)
+		effective_break(e, &e->rule_from[0]->origin, e->rules[0].policy,
+				"more rules and values than a port of a pod may have");
 	e->out = (struct ss_policy){
 		.needs_l7 = e->out.needs_l7,
 		.broken = SLICE_LIT("more rules and values than a port of a pod may have"),

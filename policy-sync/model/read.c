@@ -67,6 +67,16 @@ static bool kind_of_list(const struct view *v, struct slice *version, struct sli
 	return true;
 }
 
+// What every name of Kubernetes is at least: part of a path. Ids are made of several, with slashes.
+static bool is_segment(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] <= ' ' || s.ptr[i] >= 0x7f || s.ptr[i] == '/' || s.ptr[i] == '%')
+			return false;
+	}
+	return s.len > 0 && !slice_eq_str(s, ".") && !slice_eq_str(s, "..");
+}
+
 static bool read_name(const struct view *v, const struct kind *k, struct slice *ns,
 		      struct slice *name)
 {
@@ -76,12 +86,17 @@ static bool read_name(const struct view *v, const struct kind *k, struct slice *
 	*ns = k->has_namespace ? SLICE_LIT("default") : (struct slice){0};
 	if (!view_short_text(&called, 253, name))
 		return false;
-	if (name->len == 0) {
-		view_error(&called, "must not be empty");
+	if (!is_segment(*name)) {
+		view_error(&called, "is no name that an object can have");
 		return false;
 	}
-	return !k->has_namespace || !view_present(&namespace) ||
-	       view_short_text(&namespace, 63, ns);
+	if (!k->has_namespace || !view_present(&namespace))
+		return true;
+	if (!view_short_text(&namespace, 63, ns))
+		return false;
+	if (!is_segment(*ns))
+		view_error(&namespace, "is no name that a namespace can have");
+	return is_segment(*ns);
 }
 
 const struct kind *read_identity(const struct view *v, struct slice *ns, struct slice *name)

@@ -65,6 +65,12 @@ struct slice read_title(const struct view *v, const char *kind, const struct obj
 // Room for the entries of a list of at most max, or NULL with a finding.
 void *read_list(const struct view *list, uint32_t max, size_t item_bytes);
 struct slice read_lower(struct arena *a, struct slice s);
+// As requests' hosts are compared; false: no request has such a one.
+bool read_host(const struct view *v, struct slice *host);
+// read_warn.c: what is well formed and yet says nothing.
+void warn_source(const struct view *v, const struct ss_source *s);
+void warn_cidrs(const struct view *v, const struct cidr *list, uint32_t count);
+void warn_rules(const struct view *list, const struct policy_spec *spec);
 bool read_jwks(const struct view *at, struct slice json, struct ss_provider *out);
 // RFC 3339 to milliseconds of the Unix epoch; false: it is none.
 bool read_time(struct slice text, int64_t *unix_ms);

@@ -44,7 +44,7 @@ static bool read_selector(const struct view *v, struct ss_limit *l)
 		return false;
 	if (view_present(&headers) && !read_headers(&headers, &l->headers, &l->header_count))
 		return false;
-	if (view_present(&methods) && !view_texts(&methods, 64, &l->methods, &l->method_count))
+	if (view_present(&methods) && !read_methods(&methods, &l->methods, &l->method_count))
 		return false;
 	if (view_present(&path) && !read_paths(&path, &l->paths, &l->path_count))
 		return false;
@@ -103,6 +103,20 @@ static bool read_limit(const struct view *v, const struct object_meta *meta, str
 	return !view_present(&shadow) || view_bool(&shadow, &l->shadow);
 }
 
+// Buckets are counted under the rule's name: two of one name would be one, taken twice.
+static bool is_only_name(const struct view *v, const struct rate_limit_policy *p)
+{
+	struct view name = view_get(v, "name");
+
+	for (uint32_t i = 0; i < p->limit_count; i++) {
+		if (!slice_eq(p->limits[i].rule, p->limits[p->limit_count].rule))
+			continue;
+		view_error(&name, "another rule is called %.*s too", SLICE_ARG(p->limits[i].rule));
+		return false;
+	}
+	return true;
+}
+
 void *read_rate_limit_policy(const struct reading *r)
 {
 	static const char *const keys[] = {"targetRefs", "scope", "rules", "maxTrackedKeys", NULL};
@@ -131,7 +145,8 @@ void *read_rate_limit_policy(const struct reading *r)
 	if (!p->limits)
 		return NULL;
 	for (struct view i = view_first(&rules); i.tree; i = view_next(&rules, &i, &index)) {
-		if (!read_limit(&i, r->meta, p->title, &p->limits[p->limit_count]))
+		if (!read_limit(&i, r->meta, p->title, &p->limits[p->limit_count]) ||
+		    !is_only_name(&i, p))
 			return NULL;
 		p->limit_count++;
 	}

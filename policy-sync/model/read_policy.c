@@ -80,6 +80,7 @@ bool read_cidrs(const struct view *v, struct cidr **out, uint32_t *count)
 			return false;
 		(*count)++;
 	}
+	warn_cidrs(v, list, *count);
 	*out = list;
 	return true;
 }
@@ -90,13 +91,19 @@ static bool canonical(const struct view *v, struct slice *path)
 {
 	uint8_t *out = arena_alloc(v->arena, 1, path->len);
 	struct slice query;
-	bool changed;
+	bool changed = false;
 
-	if (out && path_canonicalize(*path, out, path->len, path, &query, &changed) == ERR_OK &&
-	    query.len == 0)
-		return true;
-	view_error(v, "is no path that a request can have");
-	return false;
+	if (!out || path_canonicalize(*path, out, path->len, path, &query, &changed) != ERR_OK ||
+	    query.len > 0) {
+		view_error(v, "is no path that a request can have");
+		return false;
+	}
+	if (changed)
+		view_warn(v,
+			  "is compared as \"%.*s\": requests' paths are, without dot segments, "
+			  "double slashes and needless escapes",
+			  SLICE_ARG(*path));
+	return true;
 }
 
 static bool read_path(const struct view *v, struct ss_path_match *out)
@@ -233,6 +240,7 @@ static bool read_sources(const struct view *v, struct ss_rule *r)
 	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
 		if (!read_source(&i, &r->sources[r->source_count]))
 			return false;
+		warn_source(&i, &r->sources[r->source_count]);
 		r->source_count++;
 	}
 	return true;
@@ -304,13 +312,17 @@ static bool read_rule_ports(const struct view *v, struct ss_rule *r)
 	return true;
 }
 
-static bool has_lower(struct slice s)
+static bool read_hosts(const struct view *v, struct ss_rule *r)
 {
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] >= 'a' && s.ptr[i] <= 'z')
-			return true;
+	uint32_t index = 0;
+
+	if (!view_texts(v, LIST_MAX, &r->hosts, &r->host_count))
+		return false;
+	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
+		if (!read_host(&i, &r->hosts[index]))
+			return false;
 	}
-	return false;
+	return true;
 }
 
 static bool read_operation(const struct view *v, struct ss_rule *r)
@@ -323,23 +335,14 @@ static bool read_operation(const struct view *v, struct ss_rule *r)
 	if (!view_require(v, TREE_MAP))
 		return false;
 	view_only(v, keys);
-	if (view_present(&methods) && !view_texts(&methods, 64, &r->methods, &r->method_count))
+	if (view_present(&methods) && !read_methods(&methods, &r->methods, &r->method_count))
 		return false;
-	for (uint32_t i = 0; i < r->method_count; i++) {
-		if (has_lower(r->methods[i])) {
-			view_error(&methods, "methods are written in capitals: %.*s",
-				   SLICE_ARG(r->methods[i]));
-			return false;
-		}
-	}
 	if (view_present(&path) && !read_paths(&path, &r->paths, &r->path_count))
 		return false;
 	if (view_present(&paths) && !read_paths(&paths, &r->paths, &r->path_count))
 		return false;
-	if (view_present(&hosts) && !view_texts(&hosts, LIST_MAX, &r->hosts, &r->host_count))
+	if (view_present(&hosts) && !read_hosts(&hosts, r))
 		return false;
-	for (uint32_t i = 0; i < r->host_count; i++)
-		r->hosts[i] = read_lower(v->arena, r->hosts[i]);
 	return !view_present(&ports) || read_rule_ports(&ports, r);
 }
 
@@ -384,6 +387,9 @@ static bool read_authorization(const struct view *v, struct policy_spec *spec)
 		spec->has_default = true;
 		spec->default_action = (enum rule_action)word;
 	}
+	if (!view_present(&rules) && !spec->has_default)
+		view_warn(v,
+			  "says nothing, and so denies everything: write defaultAction or rules");
 	if (!view_present(&rules))
 		return true;
 	spec->rules = read_list(&rules, RULES_MAX, sizeof(*spec->rules));
@@ -394,6 +400,7 @@ static bool read_authorization(const struct view *v, struct policy_spec *spec)
 			return false;
 		spec->rule_count++;
 	}
+	warn_rules(&rules, spec);
 	return true;
 }
 
@@ -415,6 +422,8 @@ static bool read_spec(const struct reading *r, const struct view *v, struct poli
 			return false;
 		}
 	}
+	if (!view_present(&authorization) && !view_present(&jwt))
+		view_warn(v, "has neither authorization nor jwt: it does nothing");
 	return (!view_present(&authorization) || read_authorization(&authorization, spec)) &&
 	       (!view_present(&jwt) || read_jwt(r, &jwt, spec));
 }

@@ -171,6 +171,14 @@ bool read_jwt(const struct reading *r, const struct view *v, struct policy_spec 
 	     i = view_next(&providers, &i, &index)) {
 		if (!read_provider(r, &i, &spec->providers[spec->provider_count]))
 			return false;
+		for (uint32_t k = 0; k < spec->provider_count; k++) {
+			if (!slice_eq(spec->providers[k].name,
+				      spec->providers[spec->provider_count].name))
+				continue;
+			view_error(&i, "another provider is called %.*s too",
+				   SLICE_ARG(spec->providers[k].name));
+			return false;
+		}
 		spec->provider_count++;
 	}
 	if (spec->provider_count == 0)

@@ -269,7 +269,7 @@ static void a_whole_policy(void **state)
 				  "/a}, hosts: [A.Example], "
 				  "ports: [80]}\n"
 				  "    - action: Allow\n");
-	assert_int_equal(t.findings.count, 0);
+	assert_int_equal(t.findings.errors, 0);
 	const struct security_policy *p = t.model->policies.items[0];
 	const struct ss_rule *r = &p->spec.rules[0];
 
@@ -348,6 +348,104 @@ static void key_sets(void **state)
 	}
 }
 
+// What is well formed and yet says nothing. Columns are those of the values; a rule stands in line 8.
+static void warnings(void **state)
+{
+#define HAS(what)  "{name: r, action: Deny, principal: {" what "}}"
+#define DOES(what) "{name: r, action: Deny, operation: {" what "}}"
+#define SA(ns, name)                                                                               \
+	HAS("sources: [{type: ServiceAccount, serviceAccount: {namespace: " ns ", name: " name     \
+	    "}}]")
+#define SPIFFE(id) HAS("sources: [{type: SPIFFE, spiffe: \"" id "\"}]")
+#define AND	   "\n    - "
+	static const struct {
+		const char *text, *field, *part; // field NULL: nothing to say
+		uint32_t line;
+	} rows[] = {
+		{SA("y", "x"), NULL, NULL, 0},
+		{SA("y", "\"*\""), NULL, NULL, 0},
+		{SA("\"*\"", "x"), "principal.sources[0].serviceAccount.namespace", "nobody", 8},
+		{SA("Shop", "x"), "principal.sources[0].serviceAccount.namespace", "\"Shop\"", 8},
+		{SA("y", "x_y"), "principal.sources[0].serviceAccount.name", "\"x_y\"", 8},
+		{SA("y", "x-"), "principal.sources[0].serviceAccount.name", "\"x-\"", 8},
+		{SPIFFE("spiffe://cluster.local/ns/y/sa/x"), NULL, NULL, 0},
+		{SPIFFE("spiffe://cluster.local/ns/y/*"), NULL, NULL, 0},
+		{SPIFFE("spiffe://cluster.local/ns/y*"), "principal.sources[0].spiffe", "nobody",
+		 8},
+		{SPIFFE("spiffe://Cluster.local/ns/y/sa/x"), "principal.sources[0].spiffe",
+		 "nobody", 8},
+		{HAS("sources: [{type: Gateway}]"), "principal.sources[0].type", "no Gateways", 8},
+		{HAS("clientCIDRs: [10.0.0.0/8, 10.1.0.0/16]"), "principal.clientCIDRs[1]",
+		 "entry 0 covers", 8},
+		{HAS("clientCIDRs: [10.1.0.0/16, 192.0.2.0/24, 10.1.0.0/16]"),
+		 "principal.clientCIDRs[2]", "entry 0 covers", 8},
+		{HAS("clientCIDRs: [10.1.0.0/16, \"::/0\", 10.2.0.0/16]"), NULL, NULL, 0},
+		{HAS("clientCIDRs: [127.0.0.0/8]"), "principal.clientCIDRs[0]", "nobody", 8},
+		{HAS("clientCIDRs: [0.0.0.0/0]"), NULL, NULL, 0},
+		{DOES("hosts: [a.example, \"*.b.example\"]"), NULL, NULL, 0},
+		{DOES("hosts: [A.Example]"), "operation.hosts[0]", "as \"a.example\"", 8},
+		{DOES("hosts: [\"a.example:8080\"]"), "operation.hosts[0]", "as \"a.example\"", 8},
+		{DOES("hosts: [\"*.B.example.\"]"), "operation.hosts[0]", "as \"*.b.example\"", 8},
+		{DOES("methods: [GET, PUT, GET]"), "operation.methods[2]", "twice", 8},
+		{DOES("path: {value: /a/../b}"), "operation.path.value", "as \"/b\"", 8},
+		{DOES("path: {value: /%61dmin}"), "operation.path.value", "as \"/admin\"", 8},
+		{DOES("path: {value: /a%20b}"), NULL, NULL, 0},
+		// Of two rules.
+		{SA("y", "x") AND "{name: r, action: Deny}", "name", "called r too", 9},
+		{SA("y", "x") AND "{name: s, action: Deny, principal: {sources: [{type: "
+				  "ServiceAccount, serviceAccount: {namespace: y, name: x}}]}}",
+		 "", "rule r says that already", 9},
+		{SA("y", "\"*\"") AND "{name: s, action: Allow, principal: {sources: [{type: "
+				      "ServiceAccount, serviceAccount: {namespace: y, name: x}}]}, "
+				      "operation: {methods: [GET]}}",
+		 "", "rule r denies all of that", 9},
+		{SA("y", "x") AND "{name: s, action: Allow, principal: {sources: [{type: "
+				  "ServiceAccount, serviceAccount: {namespace: y, name: \"*\"}}]}}",
+		 NULL, NULL, 0},
+		{DOES("paths: [{value: /a}]") AND "{name: s, action: Allow, operation: {paths: "
+						  "[{value: /a/b}]}}",
+		 "", "rule r denies all of that", 9},
+		{DOES("paths: [{value: /a}]") AND "{name: s, action: Allow, operation: {paths: "
+						  "[{value: /ab}]}}",
+		 NULL, NULL, 0},
+		{HAS("jwt: {provider: p, scopes: [a]}") AND
+		 "{name: s, action: Allow, principal: {jwt: {provider: p, scopes: [a, b]}}}",
+		 "", "rule r denies all of that", 9},
+		{HAS("jwt: {provider: p, scopes: [a, b]}") AND
+		 "{name: s, action: Allow, principal: {jwt: {provider: p, scopes: [a]}}}",
+		 NULL, NULL, 0},
+		// A Deny rule behind an Allow rule wins all the same.
+		{"{name: s, action: Allow, operation: {methods: [GET]}}" AND DOES("methods: [GET]"),
+		 "-0", "rule r denies all of that", 8},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[1024], field[128], message[512] = "";
+		struct texts t;
+
+		snprintf(text, sizeof(text), RULE("%s"), rows[i].text);
+		texts_open(&t);
+		texts_add(&t, text);
+		bool first = rows[i].line == 8;
+		const char *rest = rows[i].field && rows[i].field[0] != '-' ? rows[i].field : "";
+
+		snprintf(field, sizeof(field), "spec.authorization.rules[%d]%s%s", first ? 0 : 1,
+			 rest[0] ? "." : "", rest);
+		if (t.findings.count > 0)
+			snprintf(message, sizeof(message), "%.*s",
+				 SLICE_ARG(t.findings.list[0].message));
+		if (t.findings.errors > 0 || t.findings.count != (rows[i].field != NULL) ||
+		    (rows[i].field && (t.findings.list[0].line != rows[i].line ||
+				       !slice_eq_str(t.findings.list[0].field, field) ||
+				       !strstr(message, rows[i].part)))) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %s", i, rows[i].text);
+		}
+		texts_close(&t);
+	}
+}
+
 // Providers publish keys for encryption beside the others: those are left out, and it is said.
 static void keys_that_are_not_used(void **state)
 {
@@ -388,8 +486,8 @@ static void keys_from_elsewhere(void **state)
 	"apiVersion: v1\nkind: " kind "\nmetadata: {name: keys, namespace: shop}\n" data "\n---\n"
 #define USER(kind)                                                                                 \
 	POLICY_HEAD                                                                                \
-		"  jwt: {providers: [{name: a, localJWKS: {type: ValueRef, valueRef: {kind: " kind \
-		", name: keys}}}]}\n"
+	"  jwt: {providers: [{name: a, localJWKS: {type: ValueRef, valueRef: {kind: " kind         \
+	", name: keys}}}]}\n"
 	static const struct {
 		const char *text, *part; // part NULL: good
 	} rows[] = {
@@ -441,6 +539,11 @@ static void limits(void **state)
 		LIMIT("scope: Node, rules: [{name: r, limit: {requests: 0, unit: Minute}}]"),
 		LIMIT("scope: Node, rules: [{name: r, limit: {requests: 1, unit: Fortnight}}]"),
 		LIMIT("scope: Node, rules: [{name: r, lmit: {}}]"),
+		LIMIT("scope: Node, rules: []"),
+		LIMIT("scope: Node, rules: [{name: r, limit: {requests: 1, unit: Hour}}, {name: r, "
+		      "limit: {requests: 2, unit: Hour}}]"),
+		LIMIT("scope: Node, rules: [{name: r, clientSelectors: [{methods: [get]}], limit: "
+		      "{requests: 1, unit: Hour}}]"),
 	};
 	struct texts t;
 
@@ -497,6 +600,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_enforced_is_an_error),
 		cmocka_unit_test(a_target_that_cannot_be_read),
 		cmocka_unit_test(a_whole_policy),
+		cmocka_unit_test(warnings),
 		cmocka_unit_test(key_sets),
 		cmocka_unit_test(keys_that_are_not_used),
 		cmocka_unit_test(keys_from_elsewhere),
