@@ -422,7 +422,7 @@ static bool read_spec(const struct reading *r, const struct view *v, struct poli
 			return false;
 		}
 	}
-	if (!view_present(&authorization) && !view_present(&jwt))
+	if (!view_present(&authorization) && !view_present(&jwt) && !*v->failed)
 		view_warn(v, "has neither authorization nor jwt: it does nothing");
 	return (!view_present(&authorization) || read_authorization(&authorization, spec)) &&
 	       (!view_present(&jwt) || read_jwt(r, &jwt, spec));
