@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // explain: what would happen to a connection or request, by the very code that decides on the nodes
-// (decide/), over a snapshot compiled from the same files. Limits are not taken: they depend on what
-// came before.
+// (decide/), over a snapshot compiled from the same files; who calls and where that leads is in
+// explain_walk. Limits are not taken: they depend on what came before.
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +12,13 @@
 #include "decide/decide.h"
 #include "io/crypto.h"
 #include "model/load.h"
+#include "verbs/explain_walk.h"
 #include "verbs/verbs.h"
 
-#define SCRATCH_BYTES (256u << 10)
-#define HEADERS_MAX 32
+#define SCRATCH_BYTES  (256u << 10)
+#define HEADERS_MAX    32
+#define WALK_BYTES_MAX (64u << 20)
+#define OUTCOMES_MAX   16 // that differ; more are not told apart
 
 struct explain {
 	const char *directory, *from, *to, *method, *path, *host, *jwt;
@@ -23,19 +26,21 @@ struct explain {
 	struct slice names[HEADERS_MAX], values[HEADERS_MAX];
 	uint32_t header_count;
 	char authorization[16400];
-	// resolved
-	const struct snapshot *snapshot;
-	struct principal source;
-	const struct workload *source_pod;
-	struct addr client;
-	const struct workload *destination;
-	uint16_t port;
+	struct walk walk;
+};
+
+// What comes of one way, and of how many.
+struct outcome {
+	const struct walk_way *way;
+	struct decision decision;
+	uint32_t endpoints;
 };
 
 static const char usage[] =
 	"usage: policy-sync explain --from-dir DIR --from NS/POD|IP|outside:IP\n"
 	"         --to SERVICE.NS:PORT|NS/POD:PORT|IP:PORT\n"
-	"         [--method GET --path /x] [--host H] [--jwt TOKEN] [--header 'Name: value'] [--json]\n";
+	"         [--method GET --path /x] [--host H] [--jwt TOKEN] [--header 'Name: value'] "
+	"[--json]\n";
 
 // ---- snapshot ----------------------------------------------------------------------------------
 
@@ -55,130 +60,12 @@ static struct snapshot *link_snapshot(const struct compiled *c, struct reason *w
 		if (err != ERR_OK)
 			break;
 	}
-	if (err == ERR_OK && snapshot_new((struct generation){1, 1}, sections, n, SLICE_LIT(""), &s,
-					  why) != ERR_OK)
+	if (err == ERR_OK &&
+	    snapshot_new((struct generation){1, 1}, sections, n, SLICE_LIT(""), &s, why) != ERR_OK)
 		s = NULL;
 	while (n > 0)
 		snapshot_section_unref(sections[--n]);
 	return s;
-}
-
-// ---- who and whom ------------------------------------------------------------------------------
-
-static const struct workload *pod_by_name(const struct model *m, const struct snapshot *s,
-					  struct slice ns, struct slice name)
-{
-	for (uint32_t i = 0; i < m->pods.count; i++) {
-		const struct pod *p = m->pods.items[i];
-
-		if (slice_eq(p->namespace, ns) && slice_eq(p->name, name))
-			return snapshot_workload_by_uid(s, p->uid);
-	}
-	return NULL;
-}
-
-static void set_source_pod(struct explain *x, const struct workload *w)
-{
-	x->source_pod = w;
-	x->source = (struct principal){
-		.type = PRINCIPAL_WORKLOAD,
-		.trust_domain = snapshot_meta(x->snapshot)->trust_domain,
-		.namespace = w->record.namespace,
-		.service_account = w->record.service_account,
-		.name = w->record.name,
-		.uid = w->record.uid,
-	};
-	if (w->record.addr_count > 0 && addr_is_none(x->client))
-		x->client = w->record.addrs[0];
-}
-
-static bool resolve_source(struct explain *x, const struct model *m)
-{
-	struct slice from = slice_str(x->from);
-	size_t slash = slice_find(from, '/');
-	const struct workload *w = NULL;
-
-	if (slice_starts(from, SLICE_LIT("outside:"))) {
-		x->source.type = PRINCIPAL_UNAUTHENTICATED;
-		return addr_parse(slice_str(x->from + 8), &x->client) == ERR_OK;
-	}
-	if (addr_parse(from, &x->client) == ERR_OK) {
-		w = snapshot_workload_by_addr(x->snapshot, x->client);
-		if (!w)
-			x->source.type = snapshot_node_by_addr(x->snapshot, x->client)
-						 ? PRINCIPAL_NODE
-						 : PRINCIPAL_UNAUTHENTICATED;
-	} else if (slash < from.len) {
-		w = pod_by_name(m, x->snapshot, slice_make(from.ptr, slash),
-				slice_make(from.ptr + slash + 1, from.len - slash - 1));
-		if (!w)
-			return false;
-	} else {
-		return false;
-	}
-	if (w)
-		set_source_pod(x, w);
-	return true;
-}
-
-// The first endpoint stands for all: pods of one Service have one policy, unless labels differ.
-static bool resolve_service(struct explain *x, const struct ss_service *s, uint16_t port)
-{
-	for (uint32_t i = 0; s && i < s->port_count; i++) {
-		if (s->ports[i].port != port || s->ports[i].endpoint_count == 0)
-			continue;
-		const struct ss_endpoint *e = &s->ports[i].endpoints[0];
-
-		x->destination = snapshot_workload_by_uid(x->snapshot, e->workload_uid);
-		x->port = e->port;
-		return x->destination != NULL;
-	}
-	return false;
-}
-
-static bool resolve_destination(struct explain *x, const struct model *m)
-{
-	struct slice to = slice_str(x->to);
-	const char *colon = strrchr(x->to, ':');
-	const struct ss_service *service = NULL;
-	struct addr a;
-
-	if (!colon)
-		return false;
-	int port = atoi(colon + 1);
-
-	to.len = (size_t)(colon - x->to);
-	if (port < 1 || port > 65535)
-		return false;
-	x->port = (uint16_t)port;
-	if (to.len > 2 && to.ptr[0] == '[')
-		to = slice_make(to.ptr + 1, to.len - 2);
-	if (addr_parse(to, &a) == ERR_OK) {
-		x->destination = snapshot_workload_by_addr(x->snapshot, a);
-		if (x->destination)
-			return true;
-		if (snapshot_service_port(x->snapshot, a, x->port, &service)) {
-			const struct ss_service_port *p =
-				snapshot_service_port(x->snapshot, a, x->port, &service);
-
-			return resolve_service(x, service, p->port);
-		}
-		return false;
-	}
-	size_t slash = slice_find(to, '/'), dot = slice_find(to, '.');
-
-	if (slash < to.len) {
-		x->destination = pod_by_name(m, x->snapshot, slice_make(to.ptr, slash),
-					     slice_make(to.ptr + slash + 1, to.len - slash - 1));
-		return x->destination != NULL;
-	}
-	if (dot == to.len)
-		return false;
-	return resolve_service(x,
-			       snapshot_service_by_name(x->snapshot,
-							slice_make(to.ptr + dot + 1, to.len - dot - 1),
-							slice_make(to.ptr, dot)),
-			       x->port);
 }
 
 // ---- asking ------------------------------------------------------------------------------------
@@ -209,26 +96,30 @@ static bool fill_request(struct explain *x, struct policy_input *in, struct aren
 	in->headers = x;
 	in->header = explain_header;
 	if (!path || !host ||
-	    path_canonicalize(slice_str(x->path), path, room, &in->path, &query, &changed) != ERR_OK)
+	    path_canonicalize(slice_str(x->path), path, room, &in->path, &query, &changed) !=
+		    ERR_OK)
 		return false;
-	return !x->host ||
-	       host_canonicalize(slice_str(x->host), host, strlen(x->host) + 1, &in->host) == ERR_OK;
+	return !x->host || host_canonicalize(slice_str(x->host), host, strlen(x->host) + 1,
+					     &in->host) == ERR_OK;
 }
 
-static bool ask(struct explain *x, struct decision *d, void *scratch)
+// False: the request has no canonical path or host.
+static bool ask(struct explain *x, const struct walk_way *way, struct decision *d, void *scratch)
 {
+	const struct snapshot *s = x->walk.snapshot;
 	struct arena a;
 	struct decide_context context = {
-		.snapshot = x->snapshot,
+		.snapshot = s,
 		.arena = &a,
 		.now_ns = clock_monotonic_ns(),
 		.now_unix_s = (int64_t)(clock_unix_ms() / 1000),
 	};
 	struct decide_subject subject = {
-		.destination = x->destination,
-		.policy = snapshot_policy_for(x->snapshot, x->destination, x->port),
+		.destination = way->destination,
+		.policy = snapshot_policy_for(s, way->destination, way->target.port),
 	};
-	struct policy_input in = {.source = &x->source, .client = x->client, .port = x->port};
+	struct policy_input in = {
+		.source = &x->walk.source, .client = x->walk.client, .port = way->target.port};
 
 	arena_init_fixed(&a, scratch, SCRATCH_BYTES);
 	decide_connection(&context, &subject, &in, d);
@@ -242,7 +133,82 @@ static bool ask(struct explain *x, struct decision *d, void *scratch)
 	return true;
 }
 
+static bool outcome_is(const struct outcome *o, const struct walk_way *way,
+		       const struct decision *d)
+{
+	const struct decision *e = &o->decision;
+
+	if (o->way->end != way->end)
+		return false;
+	if (way->end != WALK_ENFORCED)
+		return strcmp(o->way->reason, way->reason) == 0;
+	return e->verdict == d->verdict && e->reason == d->reason && e->jwt == d->jwt &&
+	       slice_eq(e->policy, d->policy) && slice_eq(e->rule, d->rule) &&
+	       e->would_deny == d->would_deny;
+}
+
+// Every way, those that end alike as one. False: see ask.
+static bool ask_all(struct explain *x, struct outcome list[OUTCOMES_MAX], uint32_t *count,
+		    void *scratch)
+{
+	*count = 0;
+	for (uint32_t i = 0; i < x->walk.count; i++) {
+		const struct walk_way *way = &x->walk.ways[i];
+		struct decision d = {0};
+		uint32_t k = 0;
+
+		if (way->end == WALK_ENFORCED && !ask(x, way, &d, scratch))
+			return false;
+		while (k < *count && !outcome_is(&list[k], way, &d))
+			k++;
+		if (k < *count)
+			list[k].endpoints++;
+		else if (k < OUTCOMES_MAX)
+			list[(*count)++] = (struct outcome){way, d, 1};
+	}
+	return true;
+}
+
 // ---- answering ---------------------------------------------------------------------------------
+
+static const char *verdict_of(const struct outcome *o)
+{
+	return o->way->end == WALK_ENFORCED ? verdict_name(o->decision.verdict)
+	       : o->way->end == WALK_PASSED ? "allow"
+					    : "deny";
+}
+
+static const char *reason_of(const struct outcome *o)
+{
+	return o->way->end == WALK_ENFORCED ? decide_reason_name(o->decision.reason)
+					    : o->way->reason;
+}
+
+static uint16_t status_of(const struct explain *x, const struct outcome *o)
+{
+	return x->path && o->way->end == WALK_ENFORCED ? decide_status(&o->decision) : 0;
+}
+
+static bool is_allowed(const struct outcome *o)
+{
+	return o->way->end == WALK_PASSED ||
+	       (o->way->end == WALK_ENFORCED && o->decision.verdict == VERDICT_ALLOW);
+}
+
+static struct slice target_identity(const struct explain *x, const struct outcome *o,
+				    char text[SPIFFE_ID_MAX])
+{
+	struct principal target = {
+		.type = PRINCIPAL_WORKLOAD,
+		.trust_domain = snapshot_meta(x->walk.snapshot)->trust_domain,
+	};
+
+	if (!o->way->destination)
+		return (struct slice){0};
+	target.namespace = o->way->destination->record.namespace;
+	target.service_account = o->way->destination->record.service_account;
+	return principal_format(&target, text);
+}
 
 static void put_member(struct buf *b, const char *key, struct slice value)
 {
@@ -250,21 +216,26 @@ static void put_member(struct buf *b, const char *key, struct slice value)
 	buf_put_json_string(b, value);
 }
 
-static void answer_json(const struct explain *x, const struct decision *d, struct slice source,
-			struct slice target)
+static void answer_json(const struct explain *x, const struct outcome *o)
 {
+	const struct decision *d = &o->decision;
+	char from[SPIFFE_ID_MAX], to[SPIFFE_ID_MAX], at[ADDR_PORT_TEXT_MAX];
 	struct buf b;
 
 	buf_init_growing(&b, 1u << 16);
-	buf_printf(&b, "{\"verdict\":\"%s\",\"reason\":\"%s\",\"status\":%u",
-		   verdict_name(d->verdict), decide_reason_name(d->reason),
-		   x->path ? decide_status(d) : 0);
+	buf_printf(&b, "{\"verdict\":\"%s\",\"reason\":\"%s\",\"status\":%u", verdict_of(o),
+		   reason_of(o), status_of(x, o));
 	put_member(&b, "policy", d->policy);
 	put_member(&b, "rule", d->rule);
 	if (d->jwt != JWT_OK)
 		put_member(&b, "jwt", slice_str(jwt_refusal_name(d->jwt)));
-	put_member(&b, "source.identity", source);
-	put_member(&b, "target.identity", target);
+	put_member(&b, "source.identity", principal_format(&x->walk.source, from));
+	put_member(&b, "target.identity", target_identity(x, o, to));
+	put_member(&b, "source.node", x->walk.node);
+	put_member(&b, "target.node", o->way->node);
+	if (o->way->target.port)
+		put_member(&b, "target.address", slice_str(addr_port_format(o->way->target, at)));
+	buf_printf(&b, ",\"endpoints\":%u", o->endpoints);
 	if (d->would_deny) {
 		put_member(&b, "audit.policy", d->audit_policy);
 		put_member(&b, "audit.rule", d->audit_rule);
@@ -274,72 +245,117 @@ static void answer_json(const struct explain *x, const struct decision *d, struc
 	buf_deinit(&b);
 }
 
-static void answer_text(const struct explain *x, const struct decision *d, struct slice source,
-			struct slice target)
+static void answer_way(const struct explain *x, const struct outcome *o)
 {
-	printf("verdict  %s", verdict_name(d->verdict));
-	if (x->path && decide_status(d))
-		printf(" (%u)", decide_status(d));
-	printf("\nreason   %s", decide_reason_name(d->reason));
+	struct slice from = x->walk.node.len ? x->walk.node : SLICE_LIT("outside");
+
+	if (o->way->why)
+		printf("why      %s\n", o->way->why);
+	if (o->way->node.len == 0 || o->way->end == WALK_REFUSED)
+		return;
+	if (slice_eq(from, o->way->node))
+		printf("way      on node %.*s\n", SLICE_ARG(from));
+	else
+		printf("way      %.*s to node %.*s\n", SLICE_ARG(from), SLICE_ARG(o->way->node));
+}
+
+static void answer_text(const struct explain *x, const struct outcome *o)
+{
+	const struct decision *d = &o->decision;
+	const struct workload *to = o->way->destination;
+	char from[SPIFFE_ID_MAX], identity[SPIFFE_ID_MAX], at[ADDR_PORT_TEXT_MAX];
+	struct slice source = principal_format(&x->walk.source, from);
+	struct slice target = target_identity(x, o, identity);
+
+	printf("verdict  %s", verdict_of(o));
+	if (status_of(x, o))
+		printf(" (%u)", status_of(x, o));
+	printf("\nreason   %s", reason_of(o));
 	if (d->jwt != JWT_OK)
 		printf(": %s", jwt_refusal_name(d->jwt));
-	printf("\npolicy   %.*s\nrule     %.*s\nsource   %.*s\ntarget   %.*s (%.*s/%.*s:%u)\n",
-	       SLICE_ARG(d->policy), SLICE_ARG(d->rule), SLICE_ARG(source), SLICE_ARG(target),
-	       SLICE_ARG(x->destination->record.namespace), SLICE_ARG(x->destination->record.name),
-	       x->port);
-	if (d->verdict == VERDICT_NEEDS_L7)
-		printf("A rule reads requests here: give --path (and --method, --header, --jwt).\n");
+	printf("\npolicy   %.*s\nrule     %.*s\nsource   %.*s\ntarget   ", SLICE_ARG(d->policy),
+	       SLICE_ARG(d->rule), SLICE_ARG(source));
+	if (to)
+		printf("%.*s (%.*s/%.*s:%u)\n", SLICE_ARG(target), SLICE_ARG(to->record.namespace),
+		       SLICE_ARG(to->record.name), o->way->target.port);
+	else
+		printf("%s\n", o->way->target.port ? addr_port_format(o->way->target, at) : "");
+	answer_way(x, o);
+	if (o->endpoints > 1)
+		printf("also     %u more endpoints with the same answer\n", o->endpoints - 1);
+	if (o->way->end == WALK_ENFORCED && d->verdict == VERDICT_NEEDS_L7)
+		printf("A rule reads requests here: give --path (and --method, --header, "
+		       "--jwt).\n");
 	if (d->would_deny)
 		printf("audit    %.*s %.*s would deny\n", SLICE_ARG(d->audit_policy),
 		       SLICE_ARG(d->audit_rule));
 }
 
-static int answer(const struct explain *x, const struct decision *d)
+// 3 if any endpoint that may be chosen refuses.
+static int answer(const struct explain *x, const struct outcome *list, uint32_t count)
 {
-	char from[SPIFFE_ID_MAX], to[SPIFFE_ID_MAX];
-	struct principal target = {
-		.type = PRINCIPAL_WORKLOAD,
-		.trust_domain = snapshot_meta(x->snapshot)->trust_domain,
-		.namespace = x->destination->record.namespace,
-		.service_account = x->destination->record.service_account,
-	};
-	struct slice source = principal_format(&x->source, from);
+	int status = 0;
 
-	(x->json ? answer_json : answer_text)(x, d, source, principal_format(&target, to));
-	return d->verdict == VERDICT_ALLOW ? 0 : 3;
+	for (uint32_t i = 0; i < count; i++) {
+		if (i > 0 && !x->json)
+			printf("\n");
+		(x->json ? answer_json : answer_text)(x, &list[i]);
+		if (!is_allowed(&list[i]))
+			status = 3;
+	}
+	return status;
+}
+
+static int explain_walk(struct explain *x, void *scratch)
+{
+	struct outcome outcomes[OUTCOMES_MAX];
+	uint32_t count;
+
+	if (!walk_from(&x->walk, x->from)) {
+		fprintf(stderr, "policy-sync: --from %s: %s\n", x->from, x->walk.problem);
+		return 2;
+	}
+	if (!walk_to(&x->walk, x->to)) {
+		fprintf(stderr, "policy-sync: --to %s: %s\n", x->to, x->walk.problem);
+		return 2;
+	}
+	if (!ask_all(x, outcomes, &count, scratch)) {
+		fprintf(stderr, "policy-sync: that path or host would be refused with 400\n");
+		return 2;
+	}
+	return answer(x, outcomes, count);
 }
 
 static int explain_run(struct explain *x)
 {
 	struct diagnostics findings;
 	struct compiled *compiled = NULL;
-	struct decision d;
 	struct reason why = {0};
 	void *scratch = malloc(SCRATCH_BYTES);
+	struct model *m = NULL;
+	struct snapshot *s = NULL;
+	struct arena arena;
 	int status = 2;
 
 	diagnostics_init(&findings);
-	struct model *m = NULL;
-	struct snapshot *s = NULL;
-
+	arena_init(&arena, WALK_BYTES_MAX);
 	if (load_directory(x->directory, &findings, &m) == ERR_OK &&
 	    compile_model(m, &findings, &compiled) == ERR_OK)
 		s = link_snapshot(compiled, &why);
-	x->snapshot = s;
+	x->walk = (struct walk){.model = m, .snapshot = s, .arena = &arena};
 	if (!s || !scratch)
-		fprintf(stderr, "policy-sync: %s cannot be compiled: %s\n", x->directory, why.text);
-	else if (!resolve_source(x, m))
-		fprintf(stderr, "policy-sync: --from %s is not known here\n", x->from);
-	else if (!resolve_destination(x, m))
-		fprintf(stderr, "policy-sync: --to %s is not known here\n", x->to);
-	else if (!ask(x, &d, scratch))
-		fprintf(stderr, "policy-sync: that path or host would be refused with 400\n");
+		fprintf(stderr, "policy-sync: %s cannot be compiled: %s\n", x->directory,
+			why.text[0] ? why.text : "see policy-sync check");
 	else
-		status = answer(x, &d);
+		status = explain_walk(x, scratch);
+	if (m && m->incomplete)
+		fprintf(stderr, "policy-sync: a file cannot be read whole: the answer may lack a "
+				"policy; see policy-sync check\n");
 	snapshot_free(s);
 	compiled_free(compiled);
 	model_free(m);
 	diagnostics_deinit(&findings);
+	arena_deinit(&arena);
 	free(scratch);
 	return status;
 }
@@ -358,18 +374,23 @@ static bool add_header(struct explain *x, const char *line)
 int verb_explain(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"from-dir", required_argument, NULL, 'd'}, {"from", required_argument, NULL, 'f'},
-		{"to", required_argument, NULL, 't'},	    {"method", required_argument, NULL, 'm'},
-		{"path", required_argument, NULL, 'p'},	    {"host", required_argument, NULL, 'h'},
-		{"jwt", required_argument, NULL, 'j'},	    {"header", required_argument, NULL, 'H'},
-		{"json", no_argument, NULL, 'J'},	    {0},
+		{"from-dir", required_argument, NULL, 'd'},
+		{"from", required_argument, NULL, 'f'},
+		{"to", required_argument, NULL, 't'},
+		{"method", required_argument, NULL, 'm'},
+		{"path", required_argument, NULL, 'p'},
+		{"host", required_argument, NULL, 'h'},
+		{"jwt", required_argument, NULL, 'j'},
+		{"header", required_argument, NULL, 'H'},
+		{"json", no_argument, NULL, 'J'},
+		{0},
 	};
 	struct explain *x = calloc(1, sizeof(*x));
 	bool good = x != NULL;
 	int id;
 
 	while (good && (id = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		const char **texts[] = {&x->directory, &x->from, &x->to,  &x->method,
+		const char **texts[] = {&x->directory, &x->from, &x->to, &x->method,
 					&x->path,      &x->host, &x->jwt};
 		static const char letters[] = "dftmphj";
 		const char *at = strchr(letters, id);
@@ -384,7 +405,8 @@ int verb_explain(int argc, char **argv)
 			good = false;
 	}
 	if (good && x->jwt) {
-		snprintf(x->authorization, sizeof(x->authorization), "Authorization: Bearer %s", x->jwt);
+		snprintf(x->authorization, sizeof(x->authorization), "Authorization: Bearer %s",
+			 x->jwt);
 		good = add_header(x, x->authorization);
 	}
 	if (!good || !x->directory || !x->from || !x->to) {
