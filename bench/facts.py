@@ -60,6 +60,14 @@ def congestion_control(world):
     return output(*world.in_node("n1", ["sysctl", "-n", "net.ipv4.tcp_congestion_control"]))
 
 
+def mode(options):
+    if options.goals:
+        return "one CPU for client, server and proxies; swap, fairness, workers and two-cpus: all CPUs"
+    if options.cpus == "pinned":
+        return "pinned: client, server and proxies on one CPU"
+    return f"{os.cpu_count()} CPUs shared"
+
+
 def machine(options, missing, started, congestion):
     cpu = re.search(r"model name\s*:\s*(.*)", measure.read("/proc/cpuinfo"))
     return {
@@ -73,8 +81,7 @@ def machine(options, missing, started, congestion):
         "left_out": missing,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started),
-        "mode": "pinned: client, server and proxies on one CPU" if options.cpus == "pinned"
-                else f"{os.cpu_count()} CPUs shared",
+        "mode": mode(options),
         "workers": int(os.environ.get("WORKERS", "1")),
         "rounds": options.rounds,
         "seconds_per_load": options.seconds,

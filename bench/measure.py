@@ -5,11 +5,13 @@ CPU and memory, Portcullis' own counters.
 import json
 import os
 import re
+import resource
 import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORT = 8080
 NODES = ("n1", "n2")
+SERVERS = ("server", "near", "apart")
 UNITS_US = {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}
 RIG_TIMEOUT_S = 120
 LOAD = os.path.join(HERE, "../build/release/bench/load/bench-load")
@@ -43,6 +45,19 @@ def read(path):
         return ""
 
 
+def place(cpus):
+    """pinned: this process, and all that it starts, on one CPU (BENCH_CPU, else the last); what is not part
+    of the way (policy-sync, the rules' watcher) goes to another one. all: everything anywhere."""
+    count = os.cpu_count()
+    os.environ.pop("BENCH_SIDE_CPU", None)
+    if cpus == "all":
+        os.sched_setaffinity(0, range(count))
+        return
+    cpu = int(os.environ.get("BENCH_CPU", count - 1))
+    os.sched_setaffinity(0, {cpu})
+    os.environ["BENCH_SIDE_CPU"] = str(count - 1 if cpu == 0 else 0)
+
+
 # ---- processes -----------------------------------------------------------------------------------
 
 def threads(pid):
@@ -50,6 +65,11 @@ def threads(pid):
         return os.listdir(f"/proc/{pid}/task")
     except OSError:
         return []
+
+
+def thread_ns(pid, thread):
+    """Its time on a CPU."""
+    return int((read(f"/proc/{pid}/task/{thread}/schedstat").split() or ["0"])[0])
 
 
 def process_tree(pid):
@@ -147,22 +167,34 @@ class World:
 
     # ---- the proxies' cost
 
-    def proxies(self):
-        """Process ids of both nodes' proxies; none for direct."""
+    def processes(self, *names):
+        """Process ids of what rig.sh started under these names, with their children."""
         found = []
-        for node in NODES:
-            pid = read(f"{self.dir}/pid/proxy-{node}").strip()
+        for name in names:
+            pid = read(f"{self.dir}/pid/{name}").strip()
             if pid:
                 found += process_tree(int(pid))
         return found
 
-    def cpu_ns(self):
-        """Time on a CPU of every thread of both proxies."""
-        total = 0
-        for pid in self.proxies():
-            for thread in threads(pid):
-                total += int((read(f"/proc/{pid}/task/{thread}/schedstat").split() or ["0"])[0])
-        return total
+    def proxies(self):
+        """Of both nodes; none for direct."""
+        return self.processes(*(f"proxy-{node}" for node in NODES))
+
+    def cpu_us(self):
+        """Of the proxies, and of everything on the way: they, the servers, the load generators so far."""
+        proxies = sum(thread_ns(pid, t) for pid in self.proxies() for t in threads(pid)) / 1e3
+        servers = self.processes(*(f"server-{pod}" for pod in SERVERS))
+        others = sum(thread_ns(pid, t) for pid in servers for t in threads(pid)) / 1e3
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return proxies, proxies + others + (spent.ru_utime + spent.ru_stime) * 1e6
+
+    def threads_ns(self):
+        """Node ▶ time on a CPU of each of its proxy's threads, by thread."""
+        found = {}
+        for node in NODES:
+            pid = read(f"{self.dir}/pid/proxy-{node}").strip()
+            found[node] = {thread: thread_ns(pid, thread) for thread in threads(pid)}
+        return found
 
     def rss_kb(self):
         total = 0
@@ -172,11 +204,11 @@ class World:
         return total
 
     def metrics(self, node):
-        """All samples of a node's /metrics that have no label."""
+        """All samples of a node's /metrics, by name and labels."""
         found = {}
         text = run(self.in_node(node, ["curl", "-s", "-m", "2", "http://127.0.0.1:15020/metrics"]), 5)
         for line in text.splitlines():
-            words = line.split()
+            words = line.rsplit(maxsplit=1)
             if len(words) == 2 and not line.startswith("#"):
                 found[words[0]] = float(words[1])
         return found
@@ -221,19 +253,39 @@ class World:
     def costed(self, load):
         """What the load found, and what the proxies spent on it."""
         counts = self.counters()
-        cpu = self.cpu_ns()
+        proxies, way = self.cpu_us()
         found = load()
-        cpu = self.cpu_ns() - cpu
+        proxies, way = (after - before for after, before in zip(self.cpu_us(), (proxies, way)))
         requests = found["requests"] or 1
-        found["cpu_us_per_request"] = round(cpu / 1e3 / requests, 3)
+        found["cpu_us_per_request"] = round(proxies / requests, 3)
+        found["way_us_per_request"] = round(way / requests, 3)
         after = self.counters()
         found["counters"] = {k: round((v - counts.get(k, 0)) / requests, 4) for k, v in after.items()}
         return found
 
+    def looped(self, connections, seconds):
+        """Every connection asks again as soon as it has its answer; what opening them costs is not in it.
+        rss_kb is with all of them open."""
+        command = self.in_pod("client", [LOAD, "loop", "-c", str(connections), "-t", str(seconds),
+                                         *self.header_words(), self.address("server"), str(PORT), "/api/item"])
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            line = process.stdout.readline()
+            if not line:
+                raise Failed("loop: no connections")
+
+            def go():
+                process.stdin.write("go\n")
+                process.stdin.flush()
+                return json.loads(process.stdout.readline() or "{}")
+
+            found = self.costed(go)
+            found["rss_kb"] = self.rss_kb()
+            process.communicate(timeout=30)
+        return found
+
     def held(self, connections):
         """rss_kb while that many connections, which have had an answer each, are open and idle."""
-        command = self.in_pod("client", ["prlimit", "--nofile=20000:20000", LOAD, "hold", "-c",
-                                         str(connections), *self.header_words(),
+        command = self.in_pod("client", [LOAD, "hold", "-c", str(connections), *self.header_words(),
                                          self.address("server"), str(PORT), "/api/item"])
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             line = process.stdout.readline()

@@ -23,7 +23,7 @@ def medians_of_counters(rows):
 
 
 def by_round(rows, name):
-    return {row["round"]: row[name] for row in rows if row[name]}
+    return {row["round"]: row[name] for row in rows if row.get(name)}
 
 
 def ratio(rows, base_rows, name):
@@ -52,6 +52,10 @@ def summary(rows, peers):
         direct = groups.get(("direct", scenario, connections), [])
         for name in ("rps", "p50_us", "p99_us"):
             entry[f"{name}_ratio"] = ratio(members, direct, name)
+        # What throughput would be against direct on one CPU that nobody else uses.
+        way = ratio(direct, members, "way_us_per_request")
+        if way:
+            entry["way_ratio"] = way
         counts = medians_of_counters(members)
         if counts:
             entry["counters"] = counts
@@ -62,6 +66,8 @@ def summary(rows, peers):
 def compare(rows, one, other):
     """Two builds side by side: the other's figure by the one's of the same round, with quartiles."""
     groups = grouped(rows)
+    if not any(row["peer"] == other for row in rows):
+        return
     print(f"\n{other} by {one}, median [quartiles] over the rounds\n")
     print("| load | CPU a request | requests/s | p99 |\n|---|---|---|---|")
     for (peer, scenario, connections), members in groups.items():
@@ -149,3 +155,20 @@ def table(result):
     print("\n".join(lines(result["summary"])))
     print()
     print("\n".join(counter_lines(result["summary"])))
+
+
+def goal_lines(result):
+    """Each goal with what was measured."""
+    yield "| goal | wanted | at this machine's speed | measured | |"
+    yield "|---|---|---|---|---|"
+    for v in result["goals"]:
+        verdict = "not measured" if v["met"] is None else "met" if v["met"] else "falls short"
+        note = f"; {v['note']}" if v.get("note") else ""
+        yield (f"| {v['goal']} | {v['wanted']} | {text(v['limit'])} | {text(v['measured'])} {v['unit']} | "
+               f"{verdict}{note} |")
+
+
+def goals(result):
+    m = result["machine"]
+    print(f"\n{m['cpu']}, {m['cores']} cores, kernel {m['kernel']}, {m['rounds']} rounds, {m['date']}\n")
+    print("\n".join(goal_lines(result)))

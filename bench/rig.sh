@@ -50,11 +50,12 @@ network() {
 	pod_add other 1 11 other
 	pod_add near 1 20 server
 	pod_add server 2 20 server
+	pod_add apart 2 21 server
 	service_add server 20 server 80:8080
 	service_add near 21 near 80:8080
-	for n in n1 n2 p-client p-other p-near p-server; do tune "$n"; done
-	start_server server
-	start_server near
+	service_add apart 22 apart 80:8080
+	for n in n1 n2 p-client p-other p-near p-server p-apart; do tune "$n"; done
+	for n in server near apart; do start_server "$n"; done
 	make_certs
 }
 

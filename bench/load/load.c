@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// bench-load: the two loads that wrk has not.
+// bench-load: the loads that wrk has not.
 //
 //   paced   a constant rate over N connections. A request's latency counts from the moment at which
 //           it was due, not from when it could be sent: a server that stalls cannot hide it.
+//   loop    every connection sends as soon as it has its answer, but only when all are open and a line
+//           was read: what opening them costs can be kept out. They stay until standard input ends.
 //   hold    N connections, one request each; then they stay, idle, until standard input ends.
 //
 // One JSON line an answer. What fails (connect, reset, a status other than 2xx, no answer in time) is
@@ -60,9 +62,11 @@ static struct connection *all;
 static int poller;
 static uint64_t start_ns, measure_from_ns;
 static uint64_t answered, errors, opened;
+static uint64_t total; // paced: requests that have their moment
 static uint32_t *samples_us;
 static size_t sample_count;
-static bool pacing;
+static bool pacing;  // requests have their moments
+static bool looping; // an answer is followed by the next request
 
 static uint64_t now_ns(void)
 {
@@ -118,38 +122,46 @@ static void close_connection(struct connection *c)
 	c->state = STATE_CLOSED;
 }
 
-static void send_request(struct connection *c);
+static void send_overdue(struct connection *c);
 
-// The connection broke: what it waited for has failed, and when pacing it is opened anew.
+// The connection broke: what it waited for has failed. It is opened anew for the next request.
 static void broken(struct connection *c)
 {
-	if (c->state == STATE_WAITING || c->state == STATE_CONNECTING || c->wanted) {
+	bool asked = c->state == STATE_WAITING || c->wanted;
+
+	if (asked || (c->state == STATE_CONNECTING && !pacing))
 		errors++;
+	if (asked)
 		c->sequence += options.connections;
-	}
 	c->wanted = false;
 	close_connection(c);
-	if (pacing)
-		open_connection(c);
+	if (asked)
+		send_overdue(c);
 }
 
 static void send_request(struct connection *c)
 {
+	if (c->state == STATE_CLOSED)
+		open_connection(c);
 	if (c->state == STATE_CONNECTING) {
 		c->wanted = true;
 		return;
 	}
-	c->wanted = false;
 	c->state = STATE_WAITING;
 	if (send(c->fd, options.request, options.request_bytes, MSG_NOSIGNAL) !=
 	    (ssize_t)options.request_bytes)
 		broken(c);
 }
 
-// The request whose moment passed while the connection was not free for it.
+// The request whose moment passed while the connection was not free for it; in a loop, the next one.
 static void send_overdue(struct connection *c)
 {
-	if (!pacing || due_ns(c->sequence) > now_ns())
+	if (looping) {
+		c->intended_ns = now_ns();
+		send_request(c);
+		return;
+	}
+	if (!pacing || c->sequence >= total || due_ns(c->sequence) > now_ns())
 		return;
 	c->intended_ns = due_ns(c->sequence);
 	send_request(c);
@@ -165,14 +177,15 @@ static void take_sample(const struct connection *c)
 
 static void whole_answer(struct connection *c)
 {
-	answered++;
 	c->state = STATE_IDLE;
 	c->in_body = false;
 	c->head_bytes = 0;
-	if (c->refused)
+	if (c->refused) {
 		errors++;
-	else
+	} else {
+		answered++;
 		take_sample(c);
+	}
 	c->sequence += options.connections;
 	send_overdue(c);
 }
@@ -244,10 +257,10 @@ static void connected(struct connection *c)
 	opened++;
 	c->state = STATE_IDLE;
 	watch(c, EPOLL_CTL_MOD, EPOLLIN);
-	if (c->wanted)
-		send_request(c);
-	else
-		send_overdue(c);
+	if (!c->wanted)
+		return;
+	c->wanted = false;
+	send_request(c);
 }
 
 // What happened until deadline_ns at the latest.
@@ -296,12 +309,23 @@ static uint32_t percentile(double part)
 	return sample_count ? samples_us[(size_t)(part * (double)(sample_count - 1))] : 0;
 }
 
+static void print_latencies(uint64_t requests, uint64_t failed)
+{
+	qsort(samples_us, sample_count, sizeof(samples_us[0]), by_size);
+	printf("{\"requests\": %llu, \"rps\": %.1f, \"errors\": %llu, \"p50_us\": %u, "
+	       "\"p90_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"max_us\": %u}\n",
+	       (unsigned long long)requests, (double)sample_count / options.seconds,
+	       (unsigned long long)failed, percentile(.5), percentile(.9), percentile(.99),
+	       percentile(.999), percentile(1));
+	fflush(stdout);
+}
+
 static void paced(void)
 {
-	uint64_t total = (uint64_t)(options.rate * (options.warmup + options.seconds));
 	uint64_t next = 0, deadline, failed;
 
 	open_all();
+	total = (uint64_t)(options.rate * (options.warmup + options.seconds));
 	pacing = true;
 	start_ns = now_ns();
 	measure_from_ns = start_ns + (uint64_t)(options.warmup * 1e9);
@@ -319,16 +343,47 @@ static void paced(void)
 		turn(due_ns(next));
 	}
 	deadline = now_ns() + ANSWER_GRACE_NS;
-	pacing = false;
 	while (answered + errors < total && now_ns() < deadline)
 		turn(deadline);
 	failed = answered + errors < total ? total - answered : errors;
-	qsort(samples_us, sample_count, sizeof(samples_us[0]), by_size);
-	printf("{\"requests\": %llu, \"rps\": %.1f, \"errors\": %llu, \"p50_us\": %u, "
-	       "\"p90_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"max_us\": %u}\n",
-	       (unsigned long long)total, (double)sample_count / options.seconds,
-	       (unsigned long long)failed, percentile(.5), percentile(.9), percentile(.99),
-	       percentile(.999), percentile(1));
+	print_latencies(total, failed);
+}
+
+static void print_open(void)
+{
+	printf("{\"open\": %llu, \"errors\": %llu}\n", (unsigned long long)opened,
+	       (unsigned long long)errors);
+	fflush(stdout);
+}
+
+static void wait_for_end(void)
+{
+	char byte;
+
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+}
+
+static void loop(void)
+{
+	uint64_t deadline;
+	char byte;
+
+	open_all();
+	print_open();
+	while (read(STDIN_FILENO, &byte, 1) > 0 && byte != '\n')
+		;
+	start_ns = now_ns();
+	deadline = start_ns + (uint64_t)(options.seconds * 1e9);
+	looping = true;
+	for (uint32_t i = 0; i < options.connections; i++)
+		if (all[i].state == STATE_IDLE)
+			send_overdue(&all[i]);
+	while (now_ns() < deadline)
+		turn(deadline);
+	looping = false;
+	print_latencies(answered, errors);
+	wait_for_end();
 }
 
 static uint64_t count_cut(void)
@@ -348,7 +403,6 @@ static void hold(void)
 {
 	uint64_t deadline;
 	uint32_t asked = 0;
-	char byte;
 
 	open_all();
 	deadline = now_ns() + OPEN_GRACE_NS;
@@ -359,20 +413,17 @@ static void hold(void)
 				send_request(&all[asked]);
 		turn(deadline);
 	}
-	printf("{\"open\": %llu, \"errors\": %llu}\n", (unsigned long long)answered,
-	       (unsigned long long)errors);
-	fflush(stdout);
-	while (read(STDIN_FILENO, &byte, 1) > 0)
-		;
+	print_open();
+	wait_for_end();
 	printf("{\"cut\": %llu}\n", (unsigned long long)count_cut());
 }
 
 // ---- the command line ----------------------------------------------------------------------------
 
-static const char usage[] = "usage: bench-load paced|hold [options] IP PORT PATH\n"
+static const char usage[] = "usage: bench-load paced|loop|hold [options] IP PORT PATH\n"
 			    "  -c N   connections (16)\n"
 			    "  -r N   paced: requests a second over all of them (1000)\n"
-			    "  -t S   paced: seconds that count (2)\n"
+			    "  -t S   paced, loop: seconds that count (2)\n"
 			    "  -w S   paced: seconds before them that do not (0.5)\n"
 			    "  -H 'NAME: VALUE'   a header\n";
 
@@ -419,7 +470,15 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || (strcmp(argv[1], "paced") != 0 && strcmp(argv[1], "hold") != 0))
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} loads[] = {{"paced", paced}, {"loop", loop}, {"hold", hold}};
+	size_t load = 0;
+
+	while (load < 3 && (argc < 2 || strcmp(argv[1], loads[load].name) != 0))
+		load++;
+	if (load == 3)
 		fail_usage();
 	parse(argc - 1, argv + 1);
 	poller = epoll_create1(EPOLL_CLOEXEC);
@@ -429,9 +488,6 @@ int main(int argc, char **argv)
 		die("bench-load");
 	for (uint32_t i = 0; i < options.connections; i++)
 		all[i].fd = -1;
-	if (strcmp(argv[1], "paced") == 0)
-		paced();
-	else
-		hold();
+	loads[load].run();
 	return 0;
 }

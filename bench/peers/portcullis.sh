@@ -14,7 +14,7 @@ peer_policy_l4() {
 		kind: SecurityPolicy
 		metadata: {name: bench, namespace: shop}
 		spec:
-		  targetRefs: [{group: "", kind: Service, name: server}, {group: "", kind: Service, name: near}]
+		  targetRefs: [{group: "", kind: Service, name: server}, {group: "", kind: Service, name: near}, {group: "", kind: Service, name: apart}]
 		  authorization:
 		    defaultAction: Deny
 		    rules:
@@ -31,7 +31,7 @@ peer_policy_l7() { # [JWT-YAML]
 		kind: SecurityPolicy
 		metadata: {name: bench, namespace: shop}
 		spec:
-		  targetRefs: [{group: "", kind: Service, name: server}, {group: "", kind: Service, name: near}]
+		  targetRefs: [{group: "", kind: Service, name: server}, {group: "", kind: Service, name: near}, {group: "", kind: Service, name: apart}]
 		  ${1:-}
 		  authorization:
 		    defaultAction: Deny
@@ -50,7 +50,7 @@ peer_policy_l7() { # [JWT-YAML]
 		kind: RateLimitPolicy
 		metadata: {name: bench, namespace: shop}
 		spec:
-		  targetRefs: [{group: "", kind: Service, name: server}, {group: "", kind: Service, name: near}]
+		  targetRefs: [{group: "", kind: Service, name: server}, {group: "", kind: Service, name: near}, {group: "", kind: Service, name: apart}]
 		  scope: Node
 		  rules:
 		    - name: never-reached
