@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# wrk through the two-node rig, Portcullis beside its peers. Called by ./build.sh bench; see README.md.
+# wrk through the two-node rig, Portcullis beside its peers. Called by ./build.sh bench (see README.md) and by profile.sh.
 #
 #   BIN=DIR      other programs than build/bin        BIN_B=DIR   a second set: peer portcullis-l7-b
 #   WORKERS=N    of each node-proxy (1)               BENCH_CPU=N the CPU of the pinned mode (the last)
@@ -38,14 +38,8 @@ down() {
 trap down EXIT
 trap 'exit 130' INT TERM
 
-# Pinned: what is not part of the way (policy-sync, the rules' watcher) goes to another CPU.
-on_cpus=()
-if [[ " $* " != *" --cpus all "* && " $* " != *" --cpus=all "* ]]; then
-	export BENCH_CPU=${BENCH_CPU:-$(($(nproc --all) - 1))}
-	export BENCH_SIDE_CPU=$((BENCH_CPU == 0 ? $(nproc --all) - 1 : 0))
-	on_cpus=(taskset -c "$BENCH_CPU")
-fi
-"${on_cpus[@]}" /usr/bin/python3 -B "$here/bench.py" "$@" &
+ulimit -n "$(ulimit -Hn)"
+/usr/bin/python3 -B "$here/${BENCH_DRIVER:-bench.py}" "$@" &
 driver=$!
 status=0
 wait "$driver" || status=$?
