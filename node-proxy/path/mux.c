@@ -85,14 +85,14 @@ static bool mux_pin_matches(const struct mux *m, const struct ss_node *node)
 }
 
 // A tunnel ends with the certificate that the peer showed, and what is on it with it: new streams leave it in
-// time. The peer has renewed its own by then (at half of its life), which nobody else would tell us.
+// time, at half of what is left of it: the peer has renewed its own by then, which nobody else would tell us.
 static uint64_t mux_retire_at(const struct mux *m)
 {
 	int64_t left_s = m->certificate_not_after_unix_s - m->worker->now_unix_s;
 
 	if (left_s > CERTIFICATE_LIFE_MAX_S)
 		left_s = CERTIFICATE_LIFE_MAX_S;
-	return m->worker->now_ns + (left_s > 0 ? (uint64_t)left_s * NS_PER_S / 4 * 3 : 0);
+	return m->worker->now_ns + (left_s > 0 ? (uint64_t)left_s * NS_PER_S / 2 : 0);
 }
 
 // Certificate ▶ node of the snapshot ▶ pinned key; a dialled one has to be the node that was meant.
