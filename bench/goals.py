@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import crowd
 import facts
@@ -337,9 +337,15 @@ class Goals(Rows):
                     self.attempt(world, "growth-connections", c, lambda c=c: world.looped(
                         c, self.options.seconds + c // 1000))
         for kind, sizes in (("pods", GROWTH_PODS), ("policies", GROWTH_POLICIES)):
-            for size in sizes:
-                counts = {"pods": 10, "services": 10, "policies": 1, kind: size}
-                with self.crowded(**counts) as environment, self.standing(("portcullis-l7", environment)) as (world,):
-                    for self.round in range(max(1, self.options.rounds // 3)):
-                        self.attempt(world, f"growth-{kind}-{size}", 16, lambda: world.looped(
-                            16, self.options.seconds))
+            self.grown(kind, sizes)
+
+    def grown(self, kind, sizes):
+        """All sizes stand side by side, so that a drift of the machine is no slope."""
+        with ExitStack() as stack:
+            environments = [stack.enter_context(self.crowded(**{"pods": 10, "services": 10, "policies": 1, kind: size}))
+                            for size in sizes]
+            worlds = stack.enter_context(self.standing(*(("portcullis-l7", e) for e in environments)))
+            for self.round in range(self.options.rounds):
+                pairs = list(zip(worlds, sizes))
+                for world, size in reversed(pairs) if self.round % 2 else pairs:
+                    self.attempt(world, f"growth-{kind}-{size}", 16, lambda w=world: w.looped(16, self.options.seconds))

@@ -47,6 +47,8 @@ def summary(rows, peers):
             groups.items(), key=lambda item: peers.index(item[0][0]) if item[0][0] in peers else len(peers)):
         entry = {"peer": peer, "scenario": scenario, "connections": connections}
         entry.update({name: median([row[name] for row in members]) for name in FIGURES})
+        # A machine that stops for a moment ends up in the 99th percentile: the quietest round beside it.
+        entry["p99_us_lowest"] = min([row["p99_us"] for row in members if row["p99_us"]], default=None)
         entry["errors"] = sum(row["errors"] or 0 for row in members)
         entry["rounds"] = len(members)
         direct = groups.get(("direct", scenario, connections), [])
