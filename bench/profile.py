@@ -39,7 +39,10 @@ def load_of(options, world):
 
 
 def perf_works():
-    done = subprocess.run([*PERF, "-o", "/dev/null", "true"], capture_output=True, check=False)
+    try:
+        done = subprocess.run([*PERF, "-o", "/dev/null", "true"], capture_output=True, check=False)
+    except OSError:
+        return False
     return done.returncode == 0
 
 
