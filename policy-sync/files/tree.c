@@ -260,7 +260,8 @@ static enum err tree_run(struct builder *b, struct slice text)
 
 	if (!yaml_parser_initialize(&parser))
 		return ERR_NOMEM;
-	yaml_parser_set_input_string(&parser, text.ptr, text.len);
+	// Of nothing, too, libyaml wants to be told where it is.
+	yaml_parser_set_input_string(&parser, text.len ? text.ptr : (const uint8_t *)"", text.len);
 	while (!done && err == ERR_OK) {
 		yaml_event_t event;
 

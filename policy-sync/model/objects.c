@@ -137,14 +137,6 @@ const struct service_object *model_service(const struct model *m, struct slice n
 	return o ? o->what : NULL;
 }
 
-const struct data_object *model_data(const struct model *m, struct slice ns, struct slice name,
-				     bool secret)
-{
-	const struct object *o = find(m, secret ? OBJECT_SECRET : OBJECT_CONFIG_MAP, ns, name);
-
-	return o ? o->what : NULL;
-}
-
 // ---- adding ------------------------------------------------------------------------------------
 
 static enum err add_to_list(struct model *m, const struct object *o)
@@ -250,6 +242,29 @@ enum err model_add_disputed(struct model *m, const struct object *o)
 	if (first && first->policy && first->policy->broken.len == 0)
 		first->policy->broken = SLICE_LIT(why);
 	return err == ERR_OK ? add_policy(m, o, why, &copy) : err;
+}
+
+enum err model_add_vanished(struct model *m, const struct object *o)
+{
+	enum err err = add_under_name(m, o, NULL);
+
+	if (err == ERR_OK)
+		m->objects[m->object_count - 1].vanished = true;
+	return err;
+}
+
+const struct data_object *model_data(struct model *m, struct slice ns, struct slice name,
+				     bool secret, bool *vanished)
+{
+	enum object_kind kind = secret ? OBJECT_SECRET : OBJECT_CONFIG_MAP;
+	const struct object *o = find(m, kind, ns, name);
+
+	if (!o && m->before)
+		o = find(m->before, kind, ns, name);
+	if (o && !find(m, kind, ns, name) && model_add_vanished(m, o) != ERR_OK)
+		o = NULL;
+	*vanished = o && find(m, kind, ns, name)->vanished;
+	return o ? o->what : NULL;
 }
 
 // ---- when all are there ------------------------------------------------------------------------

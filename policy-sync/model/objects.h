@@ -194,6 +194,7 @@ struct object {
 	struct text *text;	      // that it lies in
 	const struct tree *tree;
 	struct security_policy *policy; // the model's own copy, of a security policy
+	bool vanished; // it is not there any more, but what names it needs its content
 };
 
 // A growing list without a macro a kind: items are pointers into arenas.
@@ -209,6 +210,7 @@ struct model {
 	struct object *objects; // all, in the order in which they were added
 	uint32_t object_count, object_room;
 	struct lookup names;
+	const struct model *before; // the last one, while this one is being read; or NULL
 	struct object_list texts; // held
 	struct object_list pods, nodes, namespaces, services, slices, policies, limits;
 	struct ss_meta meta; // MeshConfig, or its defaults
@@ -228,6 +230,8 @@ enum err must_check model_add(struct model *m, const struct object *o);
 enum err must_check model_add_disputed(struct model *m, const struct object *o);
 // The same with a reason why it is not in force; its targets refuse.
 enum err must_check model_add_broken(struct model *m, const struct object *o, const char *why);
+// One that is not there any more; see struct object.
+enum err must_check model_add_vanished(struct model *m, const struct object *o);
 // After the last object: policies in their order of age, and what a MeshConfig says.
 void model_settle(struct model *m);
 const struct object *model_find(const struct model *m, enum object_kind kind, struct slice ns,
@@ -243,5 +247,6 @@ bool labels_get(const struct labels *l, const char *key, struct slice *value);
 const struct namespace_object *model_namespace(const struct model *m, struct slice name);
 const struct service_object *model_service(const struct model *m, struct slice ns,
 					   struct slice name);
-const struct data_object *model_data(const struct model *m, struct slice ns, struct slice name,
-				     bool secret);
+// One that has vanished keeps its last content, as *vanished says: it becomes an object of this model.
+const struct data_object *model_data(struct model *m, struct slice ns, struct slice name,
+				     bool secret, bool *vanished);

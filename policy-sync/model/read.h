@@ -18,7 +18,7 @@ struct object_meta {
 struct reading {
 	const struct view *v;
 	const struct object_meta *meta;
-	const struct model *model; // our kinds: what they may name; else NULL
+	struct model *model; // our kinds: what they may name; else NULL
 	bool *uses_data;
 };
 

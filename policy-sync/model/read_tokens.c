@@ -83,8 +83,15 @@ static bool read_value_ref(const struct reading *r, const struct view *v, struct
 	if ((view_present(&kind) && !view_word(&kind, kinds, &index)) ||
 	    !view_text(&name, &object) || (view_present(&key) && !view_text(&key, &member)))
 		return false;
+	bool vanished = false;
+	const struct data_object *d = model_data(r->model, ns, object, index == 1, &vanished);
+
 	*r->uses_data = true;
-	const struct data_object *d = model_data(r->model, ns, object, index == 1);
+	if (vanished)
+		view_warn(&name,
+			  "there is no %s %.*s in namespace %.*s any more: its last content "
+			  "counts",
+			  kinds[index], SLICE_ARG(object), SLICE_ARG(ns));
 
 	if (!d) {
 		view_error(&name, "there is no %s %.*s in namespace %.*s", kinds[index],

@@ -431,12 +431,32 @@ static void source_say(struct source *s, struct model *m)
 	}
 }
 
+// Objects that had vanished before and did not come back: policies that name them may be read again.
+static enum err must_check source_add_vanished(struct source *s, struct model *m)
+{
+	bool used = false;
+	enum err err = ERR_OK;
+
+	for (uint32_t i = 0; i < s->count && !used; i++)
+		used = s->files[i]->text && s->files[i]->text->uses_data;
+	for (uint32_t i = 0; used && s->last && i < s->last->object_count && err == ERR_OK; i++) {
+		const struct object *o = &s->last->objects[i];
+
+		if (o->vanished && !model_find(m, o->kind, o->namespace, o->name))
+			err = model_add_vanished(m, o);
+	}
+	return err;
+}
+
 static enum err must_check source_fill(struct source *s, struct model *m)
 {
 	enum err err = ERR_OK;
 
+	m->before = s->last;
 	for (uint32_t i = 0; i < s->count && err == ERR_OK; i++)
 		err = source_add(s, s->files[i], false, m);
+	if (err == ERR_OK)
+		err = source_add_vanished(s, m);
 	for (uint32_t i = 0; i < s->count && err == ERR_OK; i++) {
 		if (s->files[i]->text)
 			text_read_ours(s->files[i]->text, m);
@@ -444,6 +464,7 @@ static enum err must_check source_fill(struct source *s, struct model *m)
 	}
 	if (err == ERR_OK)
 		err = source_add_missing(s, m);
+	m->before = NULL;
 	return err;
 }
 

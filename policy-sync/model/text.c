@@ -75,7 +75,7 @@ static enum err text_list(struct text *t, const struct tree *tree, struct diagno
 
 // ---- what it says ------------------------------------------------------------------------------
 
-static void text_read(struct text *t, struct document *d, const struct model *m,
+static void text_read(struct text *t, struct document *d, struct model *m,
 		      struct diagnostics *unheard)
 {
 	bool cut = is_cut(d);
@@ -90,7 +90,7 @@ static void text_read(struct text *t, struct document *d, const struct model *m,
 	d->what = read_object(d->kind, &r);
 }
 
-static void text_read_kind(struct text *t, bool ours, const struct model *m)
+static void text_read_kind(struct text *t, bool ours, struct model *m)
 {
 	struct diagnostics unheard;
 
@@ -102,7 +102,7 @@ static void text_read_kind(struct text *t, bool ours, const struct model *m)
 	diagnostics_deinit(&unheard);
 }
 
-void text_read_ours(struct text *t, const struct model *m)
+void text_read_ours(struct text *t, struct model *m)
 {
 	if (!t->read_ours)
 		text_read_kind(t, true, m);

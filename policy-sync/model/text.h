@@ -33,7 +33,7 @@ struct text {
 // are needed. ERR_NOMEM.
 enum err must_check text_new(const char *file, struct slice bytes, struct text **out);
 // Our kinds: their values may lie in Secrets and ConfigMaps of the model. Once.
-void text_read_ours(struct text *t, const struct model *m);
+void text_read_ours(struct text *t, struct model *m);
 void text_ref(struct text *t);
 void text_unref(struct text *t); // NULL is allowed
 // Of the text's documents those of our group, or the others: into the model. Duplicates are findings.
