@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Start, signals and end of node-proxy; see node.h.
 //
-// Order of a start: limits of the process, listeners (own, or a predecessor's), rings and workers,
+// Order of a start: limits of the process, listeners (own, or a predecessor's), privileges, rings and workers,
 // loader (publishes the last good snapshot first), then the control turn below. Workers take
 // connections once they go by a snapshot: until then clients wait in the listeners' backlog. A
 // successor tells its predecessor to drain once it holds a snapshot and a certificate.
@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "control/accesslog.h"
 #include "control/admin.h"
+#include "control/confine.h"
 #include "control/loader.h"
 #include "control/privileges.h"
 #include "control/takeover.h"
@@ -400,6 +401,7 @@ static void node_turn(struct node *n)
 	}
 	node_check_predecessor(n);
 	node_open_takeover(n);
+	confine_report();
 }
 
 static bool node_workers_alive(struct node *n)
@@ -451,13 +453,15 @@ static enum err node_start(struct node *n, struct reason *why)
 	if (err == ERR_OK)
 		err = accesslog_open(n->config->access_log, &n->log, why);
 	if (err == ERR_OK)
+		err = privileges_drop(why); // threads inherit what is left
+	if (err == ERR_OK)
 		err = node_start_workers(n, why);
 	if (err == ERR_OK && accesslog_start(n->log) != ERR_OK)
 		err = err_because(ERR_IO, why, "cannot start the logger's thread");
 	if (err == ERR_OK)
 		err = node_start_loader(n, why);
 	if (err == ERR_OK)
-		err = privileges_drop(n->config->mark != 0, why);
+		err = confine_process(why); // threads that run already too
 	admin_init(&n->admin, &(struct admin_options){
 				      .listen_fd = node_handed_fd(n, HANDED_ADMIN),
 				      .run_dir = n->config->run_dir,

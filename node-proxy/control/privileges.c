@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <stdint.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
 #include <unistd.h>
+#include "common/capabilities.h"
+#include "common/log.h"
 
 enum err privileges_prepare(struct reason *why)
 {
@@ -25,22 +27,30 @@ enum err privileges_prepare(struct reason *why)
 	return ERR_OK;
 }
 
-enum err privileges_drop(bool keep_net_admin, struct reason *why)
+// Asked of the kernel itself, on a thread that has CAP_NET_RAW alone: what workers set on their sockets.
+static bool net_raw_is_enough(void)
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {0};
-	uint32_t keep = 1u << CAP_NET_RAW | (keep_net_admin ? 1u << CAP_NET_ADMIN : 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), mark = 1, on = 1;
+	bool enough;
 
-	if (geteuid() != 0)
-		return ERR_OK; // started with just what it needs
-	for (int cap = 0; cap <= CAP_LAST_CAP; cap++) {
-		if (cap < 32 && (keep & (1u << cap)))
-			continue;
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
-			return err_because(ERR_IO, why, "capability %d: %s", cap, strerror(errno));
-	}
-	data[0].effective = data[0].permitted = keep;
-	if (syscall(SYS_capset, &header, data) < 0)
-		return err_because(ERR_IO, why, "capset: %s", strerror(errno));
-	return ERR_OK;
+	if (fd < 0)
+		return false;
+	enough = setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0 &&
+		 setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) == 0;
+	close(fd);
+	return enough;
+}
+
+enum err privileges_drop(struct reason *why)
+{
+	uint64_t raw = CAPABILITY(CAP_NET_RAW), admin = CAPABILITY(CAP_NET_ADMIN);
+	enum err err = capabilities_try(raw, net_raw_is_enough, why);
+
+	if (err == ERR_OK)
+		return capabilities_keep(raw, why);
+	if (err != ERR_UNSUPPORTED)
+		return err;
+	log_event(LOG_INFO, "net_admin_kept",
+		  LOG_S("reason", "this kernel wants it for SO_MARK or IP_TRANSPARENT"));
+	return capabilities_keep(raw | admin, why);
 }

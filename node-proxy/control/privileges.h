@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What the data path process may do once its sockets are open: keep CAP_NET_RAW (IP_TRANSPARENT) and,
-// where marks are set, CAP_NET_ADMIN; gain nothing; leave no core dump.
+// What the data path process may do: CAP_NET_RAW (IP_TRANSPARENT, SO_MARK) and nothing else, gain nothing, leave
+// no core dump. Which system calls it may ask for is confine.h.
 #pragma once
 
-#include <stdbool.h>
 #include "common/err.h"
 
 // Before any key exists: no core dumps, not traceable, no new privileges, descriptors up to the hard limit.
 enum err must_check privileges_prepare(struct reason *why);
-// After the listeners are open.
-enum err must_check privileges_drop(bool keep_net_admin, struct reason *why);
+// Once the listeners are open and before a second thread is started: capabilities are a thread's own. CAP_NET_ADMIN
+// stays only where this kernel wants it for what workers set on their sockets (before 5.17).
+enum err must_check privileges_drop(struct reason *why);

@@ -16,6 +16,7 @@
 
 #include "ca/ca_confine.h"
 #include "ca/ca_store.h"
+#include "common/capabilities.h"
 #include "common/log.h"
 #include "io/sync_wire.h"
 
@@ -132,6 +133,8 @@ static void ca_process_harden(int fd)
 {
 	struct rlimit none = {0, 0};
 	struct rlimit files = {CA_FILES_MAX, CA_FILES_MAX};
+	struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	struct reason why = {0};
 
 	// A terminal's Ctrl-C reaches the whole group; the end of the parent's socket is our sign.
 	signal(SIGINT, SIG_IGN);
@@ -147,8 +150,11 @@ static void ca_process_harden(int fd)
 		close_range(3, (unsigned)fd - 1, 0);
 	close_range((unsigned)fd + 1, ~0u, 0);
 	// Not fatal: an unprivileged policy-sync has a small limit. PR_SET_DUMPABLE still holds.
+	(void)setrlimit(RLIMIT_MEMLOCK, &all); // what comes later is locked too, without the capability
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
 		log_event(LOG_WARN, "ca_memory_not_locked", LOG_S("error", strerror(errno)));
+	if (capabilities_keep(0, &why) != ERR_OK)
+		log_event(LOG_WARN, "ca_capabilities_kept", LOG_S("reason", why.text));
 }
 
 static int ca_process_run(const char *directory, int fd)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "ca/ca_process.h"
+#include "common/capabilities.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "compile/compile.h"
@@ -437,6 +438,8 @@ int verb_serve(int argc, char **argv)
 	e = serve_lock(&s, &why);
 	if (!e)
 		e = serve_start_ca(&s, &why); // before a byte from outside is read
+	if (!e)
+		e = capabilities_keep(0, &why); // files and a port above 1023 need none
 	if (!e)
 		e = serve_take_signals(&s, &why);
 	if (!e)
