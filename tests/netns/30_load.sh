@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Proves: wrk at 1, 64 and 256 connections, L4 and L7, to the other node and on the same one, without a
-# single error and without a sanitizer report; PostgreSQL unmodified. LOAD_SECONDS each (3).
+# single error and without a sanitizer report; PostgreSQL unmodified. LOAD_SECONDS each (10).
 source "$(dirname "$0")/lib/scenario.sh"
-seconds=${LOAD_SECONDS:-3}
+seconds=${LOAD_SECONDS:-10}
 usual_world
 world_start
 cat >"$W/nginx.conf" <<CONF

@@ -29,20 +29,60 @@ class Threaded(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
+    """Every answer says what was asked; /stream/N is N bytes, /chunked/N the same in chunks with a trailer,
+    /digest the digest of the request's body, however it came."""
     protocol_version = "HTTP/1.1"
 
+    def body(self):
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                yield self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline() not in (b"\r\n", b""):
+                pass
+            return
+        left = int(self.headers.get("Content-Length", 0))
+        while left > 0:
+            part = self.rfile.read(min(left, 1 << 20))
+            if not part:
+                return
+            left -= len(part)
+            yield part
+
+    def stream(self, size, chunked):
+        self.send_response(200)
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.send_header("Trailer", "X-Size")
+        else:
+            self.send_header("Content-Length", str(size))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        for block in blocks(size):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block)
+        if chunked:
+            self.wfile.write(b"0\r\nX-Size: %d\r\n\r\n" % size)
+
     def answer(self):
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length)
+        total, sum_ = 0, hashlib.sha256()
+        for part in self.body():
+            total += len(part)
+            sum_.update(part)
+        parts = self.path.split("/")
+        if parts[1] in ("stream", "chunked"):
+            return self.stream(int(parts[2]), parts[1] == "chunked")
         peer = self.client_address[0].removeprefix("::ffff:")
-        text = f"peer={peer} path={self.path} body={len(body)}\n".encode()
+        text = f"peer={peer} path={self.path} body={total}\n"
+        if parts[1] == "digest":
+            text = f"{self.command} {total} {sum_.hexdigest()}\n"
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(text)
+            self.wfile.write(text.encode())
 
-    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer
+    do_GET = do_POST = do_PUT = do_PATCH = do_HEAD = do_DELETE = do_OPTIONS = answer
 
     def log_message(self, *_):
         pass
