@@ -289,11 +289,15 @@ static void the_longest_lines_take_no_other_along(void **state)
 	for (int i = 0; i < RECORD_STRINGS; i++)
 		longest[i] = slice_make(hostile, sizeof(hostile));
 	begin(&w);
-	for (r.sequence = 0; r.sequence < 60; r.sequence++)
-		assert_true(record_ring_put(&w.ring, &r, r.sequence % 3 ? longest : brief));
+	// Of many lengths, so that batches end at every place before a line that is too long for what is left.
+	for (r.sequence = 0; r.sequence < 110; r.sequence++) {
+		for (int i = 0; i < RECORD_STRINGS; i++)
+			longest[i].len = sizeof(hostile) - (r.sequence * 37) % 300;
+		assert_true(record_ring_put(&w.ring, &r, r.sequence % 7 ? longest : brief));
+	}
 	assert_int_equal(accesslog_start(w.log), ERR_OK);
 	end(&w);
-	assert_int_equal(w.lines, 60);
+	assert_int_equal(w.lines, 110);
 	buf_deinit(&w.content);
 }
 
