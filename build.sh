@@ -33,9 +33,10 @@ die() {
 	exit 1
 }
 
+# deps [demo]: once; everything covers less.
 deps() {
-	[[ ${deps_done:-} ]] || .ci/deps.sh
-	deps_done=1
+	[[ ${deps_done:-} == all || ${deps_done:-} == "${1:-all}" ]] || .ci/deps.sh ${1:+"$1"}
+	deps_done=${1:-all}
 }
 
 release=(-Dbuildtype=release -Db_lto=true -Ddebug=true)
@@ -77,7 +78,7 @@ link_programs() {
 }
 
 build() {
-	deps
+	deps demo
 	mkdir -p build
 	meson_build build/release "${programs[*]}" "${release[@]}"
 	link_programs build/release build/bin

@@ -5,6 +5,7 @@
 # the tree under a key of versions, flags and compiler. Quick when nothing changed.
 #
 #   deps.sh            install and build
+#   deps.sh demo       without what only tests need: half the download
 #   deps.sh prefix     print the prefix (it may not exist yet)
 #   deps.sh peers      what bench/ needs besides; a line for each peer: NAME PATH, or NAME - REASON
 set -euo pipefail
@@ -49,11 +50,11 @@ prefix() {
 
 # ---- the machine's own packages ------------------------------------------------------------------
 
-package_names() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$1" | awk '{print $1}'; }
+package_names() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@" | awk '{print $1}'; }
 
-install_packages() { # LIST
+install_packages() { # LIST...
 	local name names missing=() there
-	mapfile -t names < <(package_names "$1")
+	mapfile -t names < <(package_names "$@")
 	# One question for all of them; what it does not know it leaves out.
 	# shellcheck disable=SC2016 # dpkg's own words
 	there=" $({ dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${names[@]}" 2>/dev/null || true; } |
@@ -232,10 +233,10 @@ build_all() {
 	mv "$stage$to" "$to"
 }
 
-main() {
+main() { # LIST...
 	[[ -r /etc/debian_version ]] || die "this is no Debian: packages.txt and deps.lock say what is needed"
 	mkdir -p "$cache"
-	install_packages "$here/packages.txt"
+	install_packages "$@"
 	local to
 	to=$(prefix)
 	[[ -e $to/lib/pkgconfig/wolfssl.pc ]] && return 0
@@ -255,6 +256,7 @@ peers)
 	install_packages "$here/packages-bench.txt"
 	peers
 	;;
-'') main ;;
-*) die "usage: deps.sh [prefix | peers]" ;;
+demo) main "$here/packages.txt" ;;
+'') main "$here/packages.txt" "$here/packages-test.txt" ;;
+*) die "usage: deps.sh [demo | prefix | peers]" ;;
 esac
