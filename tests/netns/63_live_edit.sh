@@ -50,11 +50,12 @@ for pod in near server; do
 	exec {stop}>"$W/watch-$pod.in"
 	stops+=("$stop")
 done
-opened() { grep -q open "$W/hold-$1.json"; }
+opened() { grep -qs open "$W/hold-$1.json"; }
 edits=()
 for action in Deny Allow Deny Allow Deny Allow; do
 	if [[ $action == Deny ]]; then
 		for pod in near server; do
+			rm -f "$W/hold-$pod.json" # what the last one said would be taken for this one's word
 			in_ns p-client timeout 60 "${clients[@]}" hold "$(pod_ip $pod)" 9090 >"$W/hold-$pod.json" &
 			until_ok 10 opened $pod || die "no connection stays open"
 		done
