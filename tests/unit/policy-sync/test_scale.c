@@ -118,12 +118,29 @@ static void one_namespace(void **state)
 	grow(SMALL, SMALL * GROWTH);
 }
 
+// For bench/scale: one size, one line of milliseconds.
+static int print_one(uint32_t pods)
+{
+	struct scale s = {pods, 100};
+	double spent[PART_COUNT];
+
+	best(&s, spent);
+	printf("%u", pods);
+	for (int p = 0; p < PART_COUNT; p++)
+		printf(" %.1f", spent[p] * 1e3);
+	printf("\n");
+	return 0;
+}
+
 int main(void)
 {
+	const char *pods = getenv("SCALE_PODS");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(more_namespaces),
 		cmocka_unit_test(one_namespace),
 	};
 
+	if (pods)
+		return print_one((uint32_t)strtoul(pods, NULL, 10));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
