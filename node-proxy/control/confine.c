@@ -272,12 +272,12 @@ static int add_sockets(scmp_filter_ctx f)
 
 	for (int i = 0; i < 4 && rc == 0; i++)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)inet[i / 2]),
+				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)inet[i / 2], 0),
 				      SCMP_A1(SCMP_CMP_MASKED_EQ, TYPE_MASK,
 					      (scmp_datum_t)types[i % 2]));
 	for (int i = 0; i < 2 && rc == 0; i++)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)whole[i]));
+				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)whole[i], 0));
 	return rc;
 }
 
@@ -288,13 +288,13 @@ static int add_small(scmp_filter_ctx f)
 
 #ifndef SANITIZED
 	rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-			      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+			      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	if (rc == 0)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-				      SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+				      SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
 	if (rc == 0)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				      SCMP_A1(SCMP_CMP_EQ, FIONREAD));
+				      SCMP_A1(SCMP_CMP_EQ, FIONREAD, 0));
 #else
 	rc = add_list(f, SCMP_ACT_ALLOW, sanitizers, sizeof(sanitizers) / sizeof(sanitizers[0]));
 #endif
