@@ -252,11 +252,21 @@ void sock_bound_buffers(int fd, uint32_t bytes)
 	(void)set_option(fd, SOL_SOCKET, SO_RCVBUF, (int)bytes);
 }
 
-void sock_reset_on_close(int fd)
+static void set_linger(int fd, int on)
 {
-	struct linger now = {.l_onoff = 1, .l_linger = 0};
+	struct linger now = {.l_onoff = on, .l_linger = 0};
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void sock_reset_on_close(int fd)
+{
+	set_linger(fd, 1);
+}
+
+void sock_finish_on_close(int fd)
+{
+	set_linger(fd, 0);
 }
 
 void sock_shutdown_write(int fd)

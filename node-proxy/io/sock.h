@@ -40,10 +40,11 @@ struct sock_dial_options {
 enum err must_check sock_dial(struct addr_port to, const struct sock_dial_options *o, int *fd);
 // Options of every stream socket: TCP_NODELAY, keepalive, TCP_USER_TIMEOUT.
 void sock_tune(int fd, uint32_t user_timeout_ms);
-// Make the next close send RST (SO_LINGER 0).
 // At most so much may lie unsent in the kernel (TCP_NOTSENT_LOWAT); sends wait beyond it.
 void sock_bound_unsent(int fd, uint32_t bytes);
 // Fixed buffers in the kernel instead of those that it would grow.
 void sock_bound_buffers(int fd, uint32_t bytes);
+// Make the close send RST (SO_LINGER 0), also the one at the process's end; and take that back.
 void sock_reset_on_close(int fd);
+void sock_finish_on_close(int fd);
 void sock_shutdown_write(int fd);

@@ -122,11 +122,8 @@ void conn_write_finish(struct conn *c)
 
 static void conn_close_when_idle(struct conn *c)
 {
-	if (conn_is_idle(c)) {
-		if (c->reset)
-			sock_reset_on_close(c->fd);
+	if (conn_is_idle(c))
 		ring_close(c->worker->ring, &c->ops[CONN_OP_CLOSE], c->fd);
-	}
 }
 
 static void conn_begin_close(struct conn *c)
@@ -134,6 +131,8 @@ static void conn_begin_close(struct conn *c)
 	struct ring *ring = c->worker->ring;
 
 	c->state = CONN_CLOSING;
+	if (c->reset)
+		sock_reset_on_close(c->fd);
 	if (c->ops[CONN_OP_RECV].armed && !c->ops[CONN_OP_CANCEL_RECV].armed)
 		ring_cancel(ring, &c->ops[CONN_OP_CANCEL_RECV], &c->ops[CONN_OP_RECV]);
 	if (c->ops[CONN_OP_SEND].armed)
@@ -152,6 +151,8 @@ void conn_end(struct conn *c, enum conn_end_how how)
 	if (how == CONN_END_FLUSH && c->state == CONN_OPEN && c->out.bytes > 0) {
 		c->state = CONN_FLUSHING;
 		c->read_wanted = false;
+		// Should the process end first, what was cut must not look whole.
+		sock_reset_on_close(c->fd);
 		conn_mark_dirty(c);
 		return;
 	}
@@ -318,6 +319,7 @@ static void conn_flush(struct conn *c)
 		return;
 	}
 	if (c->state == CONN_FLUSHING) {
+		sock_finish_on_close(c->fd);
 		conn_begin_close(c);
 		return;
 	}

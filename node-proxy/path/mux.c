@@ -34,7 +34,7 @@ void mux_goaway(struct mux *m, enum tunnel_reason reason)
 void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason)
 {
 	struct worker *w = m->worker;
-	bool was_open = m->state == MUX_OPEN || m->state == MUX_GOAWAY;
+	bool was_open = m->state >= MUX_OPEN;
 
 	if (m->state == MUX_DEAD)
 		return;
@@ -47,7 +47,8 @@ void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason)
 	mux_bulk_part(m, was_open);
 	timer_cancel(&w->timers, &m->timer);
 	if (m->conn) {
-		conn_end(m->conn, CONN_END_FLUSH);
+		// A record that did not fit whole is followed by nothing that could be read.
+		conn_end(m->conn, m->record_failed ? CONN_END_RESET : CONN_END_FLUSH);
 		m->conn = NULL;
 	}
 	if (m->peer)
@@ -55,6 +56,30 @@ void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason)
 	m->peer = NULL;
 	m->next_dead = w->dead_muxes; // freed at the end of the turn
 	w->dead_muxes = m;
+}
+
+// By FIN behind everything, and goes on reading. Closed in both directions at once, the kernel would
+// answer the peer's last CREDITs with RST and throw away what it has not sent yet.
+static void mux_finish(struct mux *m)
+{
+	m->state = MUX_LINGER;
+	conn_write_finish(m->conn);
+	mux_set_timer(m, TUNNEL_SILENCE_MS);
+}
+
+void mux_drained(struct mux *m)
+{
+	struct mux *bulk = m->partner;
+
+	if (!bulk) {
+		mux_finish(m);
+	} else if (bulk->state == MUX_OPEN) {
+		mux_flush(bulk); // what it carries has to arrive before the tunnel's end does
+		if (bulk->state == MUX_OPEN)
+			mux_finish(bulk);
+	} else if (bulk->state < MUX_OPEN) {
+		mux_fail(bulk, TUNNEL_REASON_SHUTDOWN, NULL);
+	}
 }
 
 static void mux_free(struct mux *m)
@@ -188,6 +213,8 @@ static void mux_on_data(struct conn *c, struct slice ciphertext)
 	struct worker *w = m->worker;
 	enum err err = ERR_OK;
 
+	if (m->state == MUX_LINGER)
+		return;
 	m->last_received_ns = w->now_ns;
 	tls_offer(m->tls, ciphertext);
 	if (m->state == MUX_HANDSHAKE)
@@ -207,7 +234,10 @@ static void mux_on_data(struct conn *c, struct slice ciphertext)
 
 static void mux_on_eof(struct conn *c)
 {
-	mux_fail(c->owner, TUNNEL_REASON_SHUTDOWN, "connection closed by peer");
+	struct mux *m = c->owner;
+
+	mux_fail(m, TUNNEL_REASON_SHUTDOWN,
+		 m->state == MUX_LINGER ? "drained" : "connection closed by peer");
 }
 
 static void mux_on_sent(struct conn *c, uint32_t bytes)
@@ -370,6 +400,10 @@ void mux_on_timer(struct mux *m)
 
 	if (m->state < MUX_OPEN) {
 		mux_fail(m, TUNNEL_REASON_TIMEOUT, "no handshake in time");
+		return;
+	}
+	if (m->state == MUX_LINGER) {
+		mux_fail(m, TUNNEL_REASON_TIMEOUT, "drained, and the peer did not close");
 		return;
 	}
 	if (now - m->last_received_ns > TUNNEL_SILENCE_MS * NS_PER_MS) {

@@ -17,6 +17,7 @@ enum mux_state {
 	MUX_GREETING, // dialled: we believe the peer; its HELLO will say that it believes us
 	MUX_OPEN,
 	MUX_GOAWAY, // no new streams; ends when the last one has
+	MUX_LINGER, // drained: FIN sent, what still comes is thrown away until the peer's
 	MUX_DEAD,   // freed at the end of the turn
 };
 
@@ -103,6 +104,9 @@ void mux_grant(struct leg *l, uint32_t bytes);
 void mux_detach(struct leg *l, enum tunnel_reason reason);
 // No new streams; those open go on.
 void mux_goaway(struct mux *m, enum tunnel_reason reason);
+// The last stream has left a tunnel that takes no new ones. Who dialled, closes: the bulk connection
+// first.
+void mux_drained(struct mux *m);
 // The peer's HELLO has come: it has checked us.
 void mux_on_greeted(struct mux *m);
 // Frames can be exchanged.

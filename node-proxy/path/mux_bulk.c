@@ -38,15 +38,23 @@ bool mux_bulk_join(struct mux *bulk)
 	return false;
 }
 
-// What had moved, in either direction, is lost with the bulk connection.
+// Does a stream need the bulk connection no more? What it sends there has been sent to its FIN, what it
+// gets from there has come to its FIN (the MOVE may still be on its way).
+static bool mux_bulk_is_done_with(const struct leg *l)
+{
+	bool received = l->read_fin || l->early_fin || (!l->remote_moved && l->early.bytes == 0);
+
+	return received && (!l->on_bulk || l->fin_sent);
+}
+
+// What had moved, in either direction, and not come to its end, is lost with the bulk connection.
 static void mux_bulk_lose_moved(struct mux *primary)
 {
 	for (uint32_t p = 0; p < STREAMS_PER_TUNNEL_MAX / MUX_PAGE; p++) {
 		for (uint32_t i = 0; primary->pages[p] && i < MUX_PAGE; i++) {
 			struct leg *l = primary->pages[p]->slots[i];
 
-			if (l &&
-			    (l->on_bulk || l->remote_moved || l->early.bytes > 0 || l->early_fin))
+			if (l && !mux_bulk_is_done_with(l))
 				mux_lose_stream(l, TUNNEL_REASON_SHUTDOWN, TUNNEL_REASON_RESET);
 		}
 	}
@@ -70,6 +78,7 @@ void mux_bulk_part(struct mux *m, bool was_open)
 	partner->bulk_spent = was_open;
 	if (was_open && !partner->server)
 		mux_goaway(partner, TUNNEL_REASON_SHUTDOWN);
+	mux_mark_dirty(partner); // it may have waited for this end with its own
 }
 
 bool mux_bulk_move(struct leg *l)
@@ -99,7 +108,7 @@ void mux_bulk_on_move(struct mux *m, struct leg *l)
 {
 	if (!l)
 		return;
-	if (l->remote_moved || l->read_fin || !m->partner) {
+	if (l->remote_moved || l->read_fin || (!m->partner && !l->early_fin)) {
 		mux_lose_stream(l, TUNNEL_REASON_PROTOCOL, TUNNEL_REASON_PROTOCOL);
 		return;
 	}

@@ -221,7 +221,7 @@ static void mux_on_stream_data(struct mux *m, struct slice data)
 {
 	struct leg *l = mux_find_here(m, m->frame.stream);
 
-	if (!l || l->read_fin || l->early_fin)
+	if (!l || l->read_fin || (m->bulk && l->early_fin))
 		return; // reset by us meanwhile
 	// Promised less, or sent where this direction no longer goes: this stream ends, the tunnel stays.
 	if (data.len > l->granted || (!m->bulk && l->remote_moved)) {

@@ -346,6 +346,6 @@ void mux_flush(struct mux *m)
 	}
 	if (m->record_failed)
 		mux_fail(m, TUNNEL_REASON_OVERLOADED, "out of buffers");
-	else if (m->state == MUX_GOAWAY && m->streams == 0 && !m->server) // who dials, closes
-		mux_fail(m, TUNNEL_REASON_SHUTDOWN, "drained");
+	else if (m->state == MUX_GOAWAY && m->streams == 0 && !m->server)
+		mux_drained(m);
 }

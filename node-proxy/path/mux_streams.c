@@ -38,6 +38,15 @@ void mux_lose_stream(struct leg *l, enum tunnel_reason reason, enum tunnel_reaso
 	exchange_post(l->exchange, l->side == DOWN ? EVENT_RESET_DOWN : EVENT_RESET_UP);
 }
 
+// Where both directions have ended in good order, nothing is lost: what still lies here goes on to the pod.
+static void mux_let_go(struct leg *l, enum tunnel_reason reason, enum tunnel_reason tell)
+{
+	if (l->read_fin && l->fin_sent)
+		mux_detach(l, TUNNEL_REASON_NONE);
+	else
+		mux_lose_stream(l, reason, tell);
+}
+
 void mux_reset_streams(struct mux *m, enum tunnel_reason reason)
 {
 	for (uint32_t p = 0; p < STREAMS_PER_TUNNEL_MAX / MUX_PAGE; p++) {
@@ -45,7 +54,7 @@ void mux_reset_streams(struct mux *m, enum tunnel_reason reason)
 			continue;
 		for (uint32_t i = 0; i < MUX_PAGE; i++) {
 			if (m->pages[p]->slots[i])
-				mux_lose_stream(m->pages[p]->slots[i], reason, TUNNEL_REASON_NONE);
+				mux_let_go(m->pages[p]->slots[i], reason, TUNNEL_REASON_NONE);
 		}
 		pool_put(&m->worker->mux_pages, m->pages[p]);
 		m->pages[p] = NULL;
@@ -60,7 +69,7 @@ enum err mux_attach(struct mux *m, struct leg *l, uint32_t stream, uint32_t cred
 		return ERR_NOMEM;
 	if (*slot) {
 		// A peer that reuses a slot has given the old stream up.
-		mux_lose_stream(*slot, TUNNEL_REASON_PROTOCOL, TUNNEL_REASON_PROTOCOL);
+		mux_let_go(*slot, TUNNEL_REASON_PROTOCOL, TUNNEL_REASON_PROTOCOL);
 	}
 	*slot = l;
 	l->type = LEG_STREAM;
@@ -92,7 +101,7 @@ static uint32_t mux_free_slot(struct mux *m)
 
 bool mux_can_open(const struct mux *m)
 {
-	return m && m->state != MUX_GOAWAY && m->state != MUX_DEAD && m->state != MUX_NONE &&
+	return m && m->state != MUX_NONE && m->state < MUX_GOAWAY &&
 	       m->streams < STREAMS_PER_TUNNEL_MAX - 1;
 }
 

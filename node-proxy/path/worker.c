@@ -287,7 +287,7 @@ static void worker_on_message(struct worker *w, struct wake_message *m)
 		break;
 	case INBOX_STOP:
 		w->stopping = true;
-		worker_drain(w, 0);
+		worker_drain(w, w->now_ns); // not 0: what is open is reset first, within the grace
 		break;
 	case INBOX_QUERY:
 		inbox_answer(m, w);
