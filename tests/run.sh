@@ -5,6 +5,7 @@
 #   run.sh                     all
 #   run.sh unit netns          some kinds
 #   run.sh walks               tests whose name contains a word
+#   SIM_SEEDS=100000 run.sh sim  so many simulated worlds; SIM_SECONDS (60) of them by default
 #
 # Unit tests and scenarios run on sanitized programs; a scenario that says "# build: release" in its
 # head gets the release build.
@@ -33,7 +34,7 @@ kind_wanted() { # KIND: asked for, or nothing is asked for, or a name is looked 
 	((${#wanted[@]})) || return 0
 	for w in "${wanted[@]}"; do
 		case $w in
-		lint | unit | golden | fuzz | image | netns) [[ $w == "$1" ]] && return 0 ;;
+		lint | unit | sim | golden | fuzz | image | netns) [[ $w == "$1" ]] && return 0 ;;
 		*) return 0 ;;
 		esac
 	done
@@ -74,6 +75,14 @@ run_unit() {
 	for test in build/asan/tests/unit-*; do
 		[[ ! -x $test || ! -f $test ]] || run_one unit "${test##*/unit-}" 180 "$test"
 	done
+}
+
+# SIM_SEEDS=100000: so many worlds, however long it takes; else as many as there is time for.
+run_sim() {
+	local sim=build/asan/tests/sim/sim limit=("--seeds" "1-1000000" "--seconds" "${SIM_SECONDS:-60}")
+	[[ ! ${SIM_SEEDS:-} ]] || limit=("--seeds" "1-$SIM_SEEDS")
+	run_one sim worlds "${SIM_LIMIT_SECONDS:-7200}" "$sim" "${limit[@]}" --jobs "$(nproc)"
+	run_one sim faults 900 bash tests/sim/faults.sh
 }
 
 run_golden() {
@@ -133,7 +142,7 @@ echo "building (release and sanitized)"
 ./build.sh build 2>"$logs/build.log" || { cat "$logs/build.log"; exit 1; }
 ./build.sh build-asan 2>"$logs/build-asan.log" || { cat "$logs/build-asan.log"; exit 1; }
 start_soak
-for kind in lint unit golden fuzz image netns; do
+for kind in lint unit sim golden fuzz image netns; do
 	if kind_wanted "$kind"; then "run_$kind"; fi
 done
 finish_soak

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A simulator that cannot fail proves nothing: each fault below is planted in a copy of one source, built
+# aside and linked before the libraries; the simulator has to catch it, and say so in the words that
+# are expected. Product code holds no switch for it. A fault that no longer fits the source fails the test:
+# follow the change, or take its place with another of its kind.
+#
+#   faults.sh [NAME...]     all, or these
+#
+# SIM_FAULT_SEEDS (1-6000): how many worlds a fault has to hide in at most.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+build=build/asan
+work=$build/sim-faults
+seeds=${SIM_FAULT_SEEDS:-1-6000}
+wanted=("$@")
+caught=0 missed=0
+mkdir -p "$work"
+
+# The compiler's and the linker's own command lines, so that what is planted is built like everything else.
+commands=$(ninja -C "$build" -t commands tests/sim/sim)
+link=$(tail -n 1 <<<"$commands")
+
+is_wanted() { # NAME
+	local w
+	((${#wanted[@]})) || return 0
+	for w in "${wanted[@]}"; do [[ $w != "$1" ]] || return 0; done
+	return 1
+}
+
+# The same world passes where nothing was planted. LOG OPTION... (A sanitizer names no seed.)
+passes_without() {
+	local seed
+	seed=$(sed -n -E 's/^FAILED seed ([0-9]+),.*/\1/p' "$1" | head -n 1)
+	shift
+	[[ ! $seed ]] || timeout 60 "$build/tests/sim/sim" --seed "$seed" "$@" >/dev/null 2>&1
+}
+
+# fault NAME SOURCE EXPECTED SED-SCRIPT [OPTION...]: the script sees the source as one line (sed -z); options
+# of the simulator bring about what the fault hides in.
+fault() {
+	local name=$1 source=$2 expected=$3 script=$4 copy object compile program log status=0
+	shift 4
+	is_wanted "$name" || return 0
+	copy=$work/$name.c object=$work/$name.o program=$work/$name log=$work/$name.log
+	sed -z -E "$script" "$source" >"$copy"
+	if cmp -s "$source" "$copy"; then
+		echo "$name: does not fit $source any more"
+		missed=$((missed + 1))
+		return
+	fi
+	compile=$(grep -F -e "-c ../../$source" <<<"$commands" | head -n 1 |
+		sed -E "s| -o [^ ]+ -c ../../[^ ]+| -o ../../$object -c ../../$copy|; s| -M[QF] [^ ]+||g; s| -MD||; s|$| -w|")
+	(cd "$build" && eval "$compile" &&
+		eval "$(sed -E "s| tests/sim/sim.p/${source##*/}.o||; s| -o tests/sim/sim | -o ../../$program ../../$object |" <<<"$link")") >"$log" 2>&1 ||
+		{
+			cat "$log"
+			exit 1
+		}
+	timeout 300 "$program" --seeds "$seeds" --jobs "$(nproc)" "$@" >"$log" 2>&1 || status=$?
+	if ((status != 0)) && grep -q -E -e "$expected" "$log" && passes_without "$log" "$@"; then
+		caught=$((caught + 1))
+		printf '%-22s caught: %s\n' "$name" "$(grep -m 1 -o -E -e "$expected" "$log")"
+	else
+		missed=$((missed + 1))
+		printf '%-22s NOT caught (status %d):\n' "$name" "$status"
+		tail -n 5 "$log"
+	fi
+	rm -f "$program" "$object"
+}
+
+path=node-proxy/path
+
+# ---- objects and descriptors ----
+fault double-free $path/request.c 'freed twice|use-after-poison' \
+	's/(pool_put\(&w->https, x->http\);\n)\tx->http = NULL;\n/\1/'
+fault closed-while-armed $path/conn.c 'is closed while [0-9]+ operations name it' \
+	's/\tif \(conn_is_idle\(c\)\)\n(\t\tring_close)/\tif (!c->ops[CONN_OP_CLOSE].armed)\n\1/'
+fault bytes-freed-in-send $path/conn.c 'bytes are freed while a send names them' \
+	's/\tc->state = CONN_CLOSING;\n/&\tqueue_clear(\&c->out, \&c->worker->chunks);\n/'
+fault timer-outlives $path/exchange.c 'use-after-poison|written to at [0-9]+ after it was freed' \
+	's/(worker_log_exchange\(x\);\n)\texchange_cancel_timer\(x\);\n/\1/'
+fault object-leak $path/request.c 'objects of [0-9]+ bytes were never freed|heads are kept' \
+	's/pool_put\(&w->small, x->http->canonical\);/;/'
+fault descriptor-leak $path/mux.c 'was never closed' \
+	's/(if \(!m\) \{\n)\t\tclose\(fd\);\n(\t\tw->counters.tunnels_failed\+\+)/\1\2/'
+fault snapshot-leak $path/worker.c 'is held [0-9]+ times at the end|too many generations|still waits' \
+	's/\tinbox_release\(pin->hold\);\n\t\*pin/\t*pin/'
+
+# ---- completions and wake-ups ----
+fault lost-completion tests/sim/sim_kernel.c 'still waits|does not end|nothing will ever happen|calm world' \
+	's/(static void post\([^{]*\{\n)/\1\tif (o->kind == IO_SEND \&\& sim_chance(3)) {\n\t\to->silent = true;\n\t\to->fd = o->fd;\n\t}\n/; s/\t\tif \(o->silent\)\n\t\t\tpost\(/\t\tif (false)\n\t\t\tpost(/'
+fault missed-wakeup $path/conn.c 'still waits|calm world' \
+	's/\tif \(c->out.bytes > 0 \|\| c->write_shut \|\| c->state == CONN_FLUSHING\)\n\t\tconn_mark_dirty\(c\);\n(\tif \(c->events\))/\1/'
+fault lazy-for-ever $path/conn.c 'would have slept' \
+	's/return c->state == CONN_OPEN && !c->write_shut && !c->send_cut &&/return/'
+fault starved-for-ever $path/conn.c 'still waits|does not end|nothing will ever happen|calm world' \
+	's/(c->starved = false;\n\t\tif \(c->state == CONN_CLOSED\) \{[^}]*\})\n\t\tconn_arm_recv\(c\);/\1/'
+
+# ---- bytes ----
+fault fin-overtakes $path/conn.c 'after its FIN|sees FIN after|never sent' \
+	's/\tif \(c->out.bytes > 0\) \{\n\t\tconn_send\(c\);/\tif (c->out.bytes > 0 \&\& (!c->write_shut || c->write_done)) {\n\t\tconn_send(c);/'
+fault cut-looks-whole $path/exchange.c 'sees FIN (after|in the midst|, which|and no server)' \
+	's/bool flush = x->end_reason == END_CLOSED \|\| x->replied;/bool flush = true;/'
+fault late-frames $path/mux_streams.c 'FAILED seed' \
+	's/slot && \*slot && \(\*slot\)->stream_id == stream \?/slot \&\& *slot ?/' \
+	--set clients=10 --set workers=1 --set arrival_ms=20 --set latency_max_us=3000
+fault credit-leak $path/leg.c 'still waits|calm world' \
+	's/if \(!l->mux \|\| gone < window \/ 2\)/if (!l->mux || gone <= window)/'
+fault no-backpressure $path/leg.c 'KiB lie in queues' \
+	's/if \(c->read_wanted && bytes >= mark\)/if (false)/'
+fault whole-is-lost $path/mux_streams.c 'calm world' \
+	's/if \(l->read_fin && l->fin_sent\)\n/if (false)\n/'
+fault tunnel-cut $path/mux.c 'calm world' \
+	's/(static void mux_finish\([^{]*\{\n)/\1\tmux_fail(m, TUNNEL_REASON_SHUTDOWN, "drained");\n\treturn;\n/'
+fault exit-looks-whole $path/conn.c 'sees FIN (after|in the midst)|bytes of answer' \
+	's/(c->read_wanted = false;\n[^\n]*\n)\t\tsock_reset_on_close\(c->fd\);\n/\1/'
+fault fin-before-move $path/mux_receive.c 'wrong byte|calm world' \
+	's/l->read_fin \|\| \(m->bulk && l->early_fin\)/l->read_fin || l->early_fin/' \
+	--set clients=10 --set workers=1 --set calm=1 --set socket_bytes=400 --set latency_max_us=1000
+
+# ---- policy and log ----
+fault all-may $path/enforce.c 'for nobody' \
+	's/return x->decision.verdict == VERDICT_ALLOW \? STEP_NEXT : enforce_refuse\(x\);/return x->decision.verdict == VERDICT_ALLOW ? STEP_NEXT : x->l7 ? enforce_refuse(x) : STEP_NEXT;/'
+fault not-asked-again $path/worker.c 'for nobody' \
+	's/(enforce_connection\(x, &again\);\n)/\1\treturn;\n/'
+fault admin-may $path/request.c 'asked for /admin|for nobody' \
+	's/return http_refuse\(x, 403, END_DENIED, NULL\);/return STEP_NEXT;/'
+fault logged-twice $path/exchange.c 'a line twice, or one lost' \
+	's/\tif \(!x->logged\)\n(\t\tworker_log_exchange)/\1/'
+fault never-logged $path/http_relay.c 'a line twice, or one lost|never logged' \
+	's/\tworker_log_exchange\(x\);\n\thttp_free/\thttp_free/'
+
+echo "$caught faults caught, $missed not"
+((missed == 0 && caught > 0))
