@@ -111,7 +111,7 @@ soak_pid=''
 trap '[[ -z $soak_pid ]] || kill "$soak_pid" 2>/dev/null || true' EXIT
 start_soak() {
 	[[ $(id -u) == 0 ]] && kind_wanted netns && name_wanted netns soak || return 0
-	BIN=$PWD/build/bin timeout --kill-after=20 1200 bash tests/netns/soak.sh >"$logs/netns-soak.log" 2>&1 </dev/null &
+	BIN=$PWD/build/bin timeout --kill-after=60 1200 bash tests/netns/soak.sh >"$logs/netns-soak.log" 2>&1 </dev/null &
 	soak_pid=$!
 	soak_started=$SECONDS
 }

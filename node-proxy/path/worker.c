@@ -159,8 +159,10 @@ static void worker_recheck_one(struct exchange *x)
 		return;
 	}
 	exchange_post(x, EVENT_RECHECK);
-	if (!x->destination || !x->relaying || x->node)
-		return; // still being decided, passed through, or decided at the other node
+	// Still being decided, passed through, decided at the other node, or answered. One that is being
+	// dialled is decided.
+	if (!x->destination || !x->decided || x->node || x->replied)
+		return;
 	enforce_connection(x, &again);
 	if (again.verdict == VERDICT_ALLOW || (again.verdict == VERDICT_NEEDS_L7 && x->http))
 		return;
