@@ -16,3 +16,7 @@ enum err must_check capabilities_keep(uint64_t keep, struct reason *why);
 enum err must_check capabilities_try(uint64_t these, bool (*enough)(void), struct reason *why);
 // What the thread may do now.
 uint64_t capabilities_effective(void);
+
+// Nobody may look into this process, nor dump it. A sanitized build stays open: its leak checker looks into the
+// process from outside, and without CAP_SYS_PTRACE it would wait for ever.
+int process_close(void);

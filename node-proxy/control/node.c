@@ -28,18 +28,18 @@
 #include "io/sock.h"
 #include "path/worker.h"
 
-#define BACKLOG 4096
-#define RING_ENTRIES 1024
-#define RING_COMPLETIONS 8192
-#define STREAM_BUFFERS 64
-#define STREAM_BUFFER_BYTES (16u << 10)
-#define TUNNEL_BUFFERS 16
-#define TUNNEL_BUFFER_BYTES (64u << 10)
-#define BULK_BUFFERS 8
-#define BULK_BUFFER_BYTES (64u << 10)
-#define LIMIT_BUCKETS (1u << 17)
-#define CONTROL_TICK_MS 1000
-#define NODE_FDS 3 // of the control turn, beside admin's
+#define BACKLOG		     4096
+#define RING_ENTRIES	     1024
+#define RING_COMPLETIONS     8192
+#define STREAM_BUFFERS	     64
+#define STREAM_BUFFER_BYTES  (16u << 10)
+#define TUNNEL_BUFFERS	     16
+#define TUNNEL_BUFFER_BYTES  (64u << 10)
+#define BULK_BUFFERS	     8
+#define BULK_BUFFER_BYTES    (64u << 10)
+#define LIMIT_BUCKETS	     (1u << 17)
+#define CONTROL_TICK_MS	     1000
+#define NODE_FDS	     3	// of the control turn, beside admin's
 #define CONTROL_TICK_BUSY_MS 10 // while something is waited for that has no descriptor
 
 struct node_worker {
@@ -114,15 +114,18 @@ static enum err node_open_listeners(struct node *n, struct reason *why)
 
 	for (uint32_t w = 0; w < c->workers && err == ERR_OK; w++) {
 		for (int family = 0; family < 2 && err == ERR_OK; family++) {
-			struct addr tunnel = addr_is_none(c->tunnel_addr) ? node_addr(anywhere[family])
-									  : c->tunnel_addr;
+			struct addr tunnel = addr_is_none(c->tunnel_addr)
+						     ? node_addr(anywhere[family])
+						     : c->tunnel_addr;
 			enum err v = node_add_listener(
 				n, HANDED_CAPTURE,
-				(struct addr_port){node_addr(loopbacks[family]), c->capture_port}, why);
+				(struct addr_port){node_addr(loopbacks[family]), c->capture_port},
+				why);
 
 			if (v == ERR_OK && (addr_is_none(c->tunnel_addr) || family == 0))
 				v = node_add_listener(n, HANDED_TUNNEL,
-						      (struct addr_port){tunnel, c->tunnel_port}, why);
+						      (struct addr_port){tunnel, c->tunnel_port},
+						      why);
 			// A node without IPv6 does without its listeners.
 			if (v != ERR_OK && family == 0)
 				err = v;
@@ -150,7 +153,8 @@ static enum err node_get_listeners(struct node *n, struct reason *why)
 	if (err != ERR_OK)
 		return err;
 	if (node_handed_fd(n, HANDED_ADMIN) < 0 || node_handed_fd(n, HANDED_CAPTURE) < 0)
-		return err_because(ERR_MALFORMED, why, "the running process hands over no listeners");
+		return err_because(ERR_MALFORMED, why,
+				   "the running process hands over no listeners");
 	return ERR_OK;
 }
 
@@ -168,7 +172,8 @@ static enum err node_map_limits(struct node *n, struct reason *why)
 		fd = memfd_create("portcullis-limits", MFD_CLOEXEC);
 		if (fd < 0 || ftruncate(fd, (off_t)n->limits_bytes) < 0 ||
 		    n->listeners.count == TAKEOVER_FDS_MAX)
-			return err_because(ERR_IO, why, "no memory for limits: %s", strerror(errno));
+			return err_because(ERR_IO, why, "no memory for limits: %s",
+					   strerror(errno));
 		n->listeners.items[n->listeners.count++] =
 			(struct handed){.kind = HANDED_LIMITS, .fd = fd};
 	}
@@ -202,7 +207,8 @@ static void node_give_listeners(struct node *n, struct node_worker *w)
 
 		if (share % n->config->workers == w->config.index)
 			worker_listen(w->worker,
-				      h->kind == HANDED_CAPTURE ? LISTENER_CAPTURE : LISTENER_TUNNEL,
+				      h->kind == HANDED_CAPTURE ? LISTENER_CAPTURE
+								: LISTENER_TUNNEL,
 				      h->fd);
 	}
 }
@@ -273,8 +279,7 @@ static enum err node_start_worker(struct node *n, uint32_t index, struct reason 
 		w->config.uplinks[w->config.uplink_count++] = ifindex;
 	}
 	if (crypto_random(&w->config.seed, sizeof(w->config.seed)) != ERR_OK ||
-	    pipe(w->result_fd) < 0 ||
-	    pthread_create(&w->thread, NULL, node_worker_thread, w) != 0)
+	    pipe(w->result_fd) < 0 || pthread_create(&w->thread, NULL, node_worker_thread, w) != 0)
 		return err_because(ERR_IO, why, "cannot start a worker: %s", strerror(errno));
 	ssize_t got = read(w->result_fd[0], why->text, sizeof(why->text));
 
@@ -316,7 +321,8 @@ static enum err node_start_loader(struct node *n, struct reason *why)
 		.worker_count = c->workers,
 	};
 
-	for (uint32_t i = 0; i < n->workers[0].config.uplink_count && i < LINK_WATCH_UPLINKS_MAX; i++)
+	for (uint32_t i = 0; i < n->workers[0].config.uplink_count && i < LINK_WATCH_UPLINKS_MAX;
+	     i++)
 		options.uplinks[options.uplink_count++] = n->workers[0].config.uplinks[i];
 	return loader_start(&options, &n->loader, why);
 }
@@ -329,7 +335,8 @@ static void node_drain(struct node *n, const char *cause)
 		return;
 	n->draining = true;
 	n->drain_until_ns = clock_monotonic_ns() + n->config->drain_s * NS_PER_S;
-	log_event(LOG_INFO, "draining", LOG_S("cause", cause), LOG_N("seconds", n->config->drain_s));
+	log_event(LOG_INFO, "draining", LOG_S("cause", cause),
+		  LOG_N("seconds", n->config->drain_s));
 	for (uint32_t i = 0; i < n->workers_started; i++) {
 		if (inbox_send_order(n->inboxes[i], INBOX_DRAIN, n->drain_until_ns) != ERR_OK)
 			log_event(LOG_ERROR, "drain_order_lost", LOG_N("worker", i));
@@ -380,7 +387,8 @@ static void node_turn(struct node *n)
 		{.fd = n->draining ? -1 : n->successor, .events = POLLIN},
 	};
 	// While a successor serves the same socket, it answers.
-	uint32_t admin_fds = admin_poll(&n->admin, !n->draining || n->successor < 0, fds + NODE_FDS);
+	uint32_t admin_fds =
+		admin_poll(&n->admin, !n->draining || n->successor < 0, fds + NODE_FDS);
 	int tick_ms = n->predecessor >= 0 || n->draining ? CONTROL_TICK_BUSY_MS : CONTROL_TICK_MS;
 	struct signalfd_siginfo signal;
 
@@ -430,7 +438,8 @@ static enum err node_signals(struct node *n, struct reason *why)
 		return err_because(ERR_IO, why, "cannot block signals");
 	signal(SIGPIPE, SIG_IGN);
 	n->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return n->signal_fd < 0 ? err_because(ERR_IO, why, "signalfd: %s", strerror(errno)) : ERR_OK;
+	return n->signal_fd < 0 ? err_because(ERR_IO, why, "signalfd: %s", strerror(errno))
+				: ERR_OK;
 }
 
 static void node_loader_status(void *context, struct loader_status *out)
@@ -460,8 +469,11 @@ static enum err node_start(struct node *n, struct reason *why)
 		err = err_because(ERR_IO, why, "cannot start the logger's thread");
 	if (err == ERR_OK)
 		err = node_start_loader(n, why);
+#if !defined(                                                                                      \
+	__SANITIZE_ADDRESS__) // its leak checker could not look at the threads when the process ends
 	if (err == ERR_OK)
 		err = confine_process(why); // threads that run already too
+#endif
 	admin_init(&n->admin, &(struct admin_options){
 				      .listen_fd = node_handed_fd(n, HANDED_ADMIN),
 				      .run_dir = n->config->run_dir,

@@ -17,7 +17,7 @@ enum err privileges_prepare(struct reason *why)
 {
 	struct rlimit none = {0, 0}, files;
 
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || process_close() < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_because(ERR_IO, why, "process limits: %s", strerror(errno));
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

@@ -142,7 +142,7 @@ static void ca_process_harden(int fd)
 	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_NAME, "policy-sync-ca");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_DUMPABLE, 0);
+	process_close();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	setrlimit(RLIMIT_CORE, &none);
 	setrlimit(RLIMIT_NOFILE, &files);
@@ -150,7 +150,8 @@ static void ca_process_harden(int fd)
 		close_range(3, (unsigned)fd - 1, 0);
 	close_range((unsigned)fd + 1, ~0u, 0);
 	// Not fatal: an unprivileged policy-sync has a small limit. PR_SET_DUMPABLE still holds.
-	(void)setrlimit(RLIMIT_MEMLOCK, &all); // what comes later is locked too, without the capability
+	(void)setrlimit(RLIMIT_MEMLOCK,
+			&all); // what comes later is locked too, without the capability
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
 		log_event(LOG_WARN, "ca_memory_not_locked", LOG_S("error", strerror(errno)));
 	if (capabilities_keep(0, &why) != ERR_OK)

@@ -149,7 +149,7 @@ static void serve_harden(void)
 	struct rlimit none = {0, 0};
 
 	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0);
+	process_close();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
