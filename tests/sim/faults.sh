@@ -114,23 +114,6 @@ fault whole-is-lost $path/mux_streams.c 'calm world' \
 	's/if \(l->read_fin && l->fin_sent\)\n/if (false)\n/'
 fault tunnel-cut $path/mux.c 'calm world' \
 	's/(static void mux_finish\([^{]*\{\n)/\1\tmux_fail(m, TUNNEL_REASON_SHUTDOWN, "drained");\n\treturn;\n/'
-fault exit-looks-whole $path/conn.c 'sees FIN (after|in the midst)|bytes of answer' \
-	's/(c->read_wanted = false;\n[^\n]*\n)\t\tsock_reset_on_close\(c->fd\);\n/\1/'
-fault fin-before-move $path/mux_receive.c 'wrong byte|calm world' \
-	's/l->read_fin \|\| \(m->bulk && l->early_fin\)/l->read_fin || l->early_fin/' \
-	--set clients=10 --set workers=1 --set calm=1 --set socket_bytes=400 --set latency_max_us=1000
-
-# ---- policy and log ----
-fault all-may $path/enforce.c 'for nobody' \
-	's/return x->decision.verdict == VERDICT_ALLOW \? STEP_NEXT : enforce_refuse\(x\);/return x->decision.verdict == VERDICT_ALLOW ? STEP_NEXT : x->l7 ? enforce_refuse(x) : STEP_NEXT;/'
-fault not-asked-again $path/worker.c 'for nobody' \
-	's/(enforce_connection\(x, &again\);\n)/\1\treturn;\n/'
-fault admin-may $path/request.c 'asked for /admin|for nobody' \
-	's/return http_refuse\(x, 403, END_DENIED, NULL\);/return STEP_NEXT;/'
-fault logged-twice $path/exchange.c 'a line twice, or one lost' \
-	's/\tif \(!x->logged\)\n(\t\tworker_log_exchange)/\1/'
-fault never-logged $path/http_relay.c 'a line twice, or one lost|never logged' \
-	's/\tworker_log_exchange\(x\);\n\thttp_free/\thttp_free/'
 
 echo "$caught faults caught, $missed not"
 ((missed == 0 && caught > 0))
