@@ -18,7 +18,7 @@ world_start
 
 hostile() { # requests|responses POD NODE
 	local status=0
-	timeout 200 /usr/bin/python3 "$world_here/hostile.py" "$1" "$P-p-client" "$P-p-$2" "$(pod_ip "$2")" 8080 \
+	timeout 200 /usr/bin/python3 "$world_here/hostile_http.py" "$1" "$P-p-client" "$P-p-$2" "$(pod_ip "$2")" 8080 \
 		"$W/$3/access.log" >"$W/hostile-$1-$2" || status=$?
 	sed "s/^\(ok\|not ok\) /&$2, /" "$W/hostile-$1-$2"
 	((status == 0)) || not_ok "$1 to $2" "exit status $status"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a hostile client sends to a pod whose /admin is denied; see hostile.py. A case is (name, bytes,
+"""What a hostile client sends to a pod whose /admin is denied; see hostile_http.py. A case is (name, bytes,
 statuses, what arrives at the pod, how the connection ends). What is refused is followed by a request that
 must never arrive and never be answered."""
 import threading
 import time
 
-from hostile import Gone, Reader, WAIT_S, converse, dial, plain_answer, read_response, send, sent
+from hostile_http import Gone, Reader, WAIT_S, converse, dial, plain_answer, read_response, send, sent
 
 HOST = b"Host: shop\r\n"
 ADMIN = b"GET /admin HTTP/1.1\r\n" + HOST + b"\r\n"

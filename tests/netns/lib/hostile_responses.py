@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a hostile or broken pod answers; see hostile.py. Each case asks once, and, where the connection stays, once
+"""What a hostile or broken pod answers; see hostile_http.py. Each case asks once, and, where the connection stays, once
 more: the second answer has to be the second request's own."""
 import socket
 import struct
 import threading
 
-from hostile import Gone, Reader, WAIT_S, dial, plain_answer, read_response, send
+from hostile_http import Gone, Reader, WAIT_S, dial, plain_answer, read_response, send
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
