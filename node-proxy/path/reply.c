@@ -144,16 +144,21 @@ static enum step linger_done(struct exchange *x)
 	return STEP_DONE;
 }
 
+// What the client still sends is thrown away; beyond the limit it is left where it is. To close then and there
+// would reset the connection under a client that has not read its answer yet: it is stopped until it
+// has, or until the time is over.
 static enum step linger_step(struct exchange *x)
 {
 	struct leg *down = &x->leg[DOWN];
 
-	x->linger_bytes += (uint32_t)x->in[DOWN].len;
-	exchange_consume(x, DOWN, x->in[DOWN].len);
+	if (x->linger_bytes <= LINGER_BYTES_MAX) {
+		x->linger_bytes += (uint32_t)x->in[DOWN].len;
+		exchange_consume(x, DOWN, x->in[DOWN].len);
+	}
 	exchange_consume(x, UP, x->in[UP].len);
 	if (x->leg[UP].read_fin)
 		leg_close(&x->leg[UP], true, TUNNEL_REASON_NONE);
-	if (!leg_is_open(down) || x->linger_bytes > LINGER_BYTES_MAX)
+	if (!leg_is_open(down))
 		return linger_done(x);
 	return leg_pending(down) == 0 && down->read_fin ? linger_done(x) : STEP_WAIT;
 }

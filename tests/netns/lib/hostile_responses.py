@@ -311,7 +311,8 @@ def early_answer(run, token):
 
 
 def early_refusal(run, token):
-    """The pod refuses and closes in the middle of an upload: the client gets the refusal, not a reset."""
+    """The pod refuses and closes in the middle of an upload: the client gets the refusal, not a reset, also if
+    it has not read it yet while it goes on sending."""
     refusal = b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"
     case = Case(run, token, [])
 
@@ -326,8 +327,12 @@ def early_refusal(run, token):
     with dial(run.host, run.port) as s:
         reader = Reader(s)
         s.sendall(case.request(1, b"POST", b"Content-Length: 100000000\r\n"))
-        feeder = threading.Thread(target=send, args=(s, [b"x" * 500000]))
+        sent = []
+        feeder = threading.Thread(target=lambda: sent.append(send(s, [b"x" * 30000000])))
         feeder.start()
+        feeder.join(0.5)
+        if sent == [False]:
+            return "the upload failed before the refusal was read"
         status, _, body = read_response(reader)
         feeder.join()
         port = s.getsockname()[1]
