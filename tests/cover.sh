@@ -39,11 +39,15 @@ run() { # NAME COMMAND...
 
 run_all() {
 	local test case count=0
-	for test in "$dir"/tests/unit-* "$dir"/tests/sim-*; do
+	for test in "$dir"/tests/unit-*; do
 		[[ -x $test && -f $test ]] || continue
 		run "${test##*/}" "$test"
 		count=$((count + 1))
 	done
+	if [[ -x $dir/tests/sim/sim ]]; then
+		run sim "$dir/tests/sim/sim" --seeds 1-1000000 --seconds 30 --jobs "$(nproc)"
+		count=$((count + 1))
+	fi
 	for case in tests/golden/*/run.sh; do
 		run "golden-$(basename "$(dirname "$case")")" env BIN="$dir/bin" bash "$case"
 		count=$((count + 1))
