@@ -177,7 +177,7 @@ void world_open(struct world *w, uint32_t lifetime_s)
 	tls_ready = true;
 	memset(w, 0, sizeof(*w));
 	w->lifetime_s = lifetime_s;
-	snprintf(w->dir, sizeof(w->dir), "/tmp/portcullis-sync-XXXXXX");
+	strcpy(w->dir, "/tmp/portcullis-sync-XXXXXX"); // gcc 14 misreads snprintf here, sanitized
 	assert_non_null(mkdtemp(w->dir));
 	snprintf(w->state, sizeof(w->state), "%s/state", w->dir);
 	snprintf(w->tokens, sizeof(w->tokens), "%s/tokens", w->dir);
