@@ -99,7 +99,7 @@ fault starved-for-ever $path/conn.c 'still waits|does not end|nothing will ever 
 	's/(c->starved = false;\n\t\tif \(c->state == CONN_CLOSED\) \{[^}]*\})\n\t\tconn_arm_recv\(c\);/\1/'
 
 # ---- bytes ----
-fault fin-overtakes $path/conn.c 'after its FIN|sees FIN after|never sent' \
+fault fin-overtakes $path/conn.c 'after its FIN|sees FIN (after|and no server)|never sent' \
 	's/\tif \(c->out.bytes > 0\) \{\n\t\tconn_send\(c\);/\tif (c->out.bytes > 0 \&\& (!c->write_shut || c->write_done)) {\n\t\tconn_send(c);/'
 fault cut-looks-whole $path/exchange.c 'sees FIN (after|in the midst|, which|and no server)' \
 	's/bool flush = x->end_reason == END_CLOSED \|\| x->replied;/bool flush = true;/'
