@@ -163,14 +163,21 @@ static void put_scope(struct buf *b, const struct rules_config *c, enum family f
 // follows, whoever wrote it and in whichever framework; kube-proxy's nftables mode heeds nothing else.
 static void put_raw(struct buf *b, const struct rules_config *c, enum family f)
 {
-	char mark[64];
+	char mark[64], rest[160];
 
 	snprintf(mark, sizeof(mark), "-j MARK --set-xmark 0x%x/0x%x", c->routing.mark,
 		 c->routing.mark_mask);
-	// A segment of a connection that the proxy holds, either leg. A first SYN never belongs to
+	// A segment of a connection that the proxy holds: both legs, and tunnels. A first SYN never belongs to
 	// one: where it meets a TIME_WAIT of ours, only TPROXY (mangle) finds the listener for it.
 	put_rule(b, "PREROUTING",
-		 LATER_SEGMENT " -m socket --transparent -j " RENDER_CHAIN_PREFIX "OURS");
+		 LATER_SEGMENT " -m socket --transparent -g " RENDER_CHAIN_PREFIX "OURS");
+	// The last ACK of a tunnel's SYN-cookie handshake belongs to no socket yet. Its SYN stays tracked:
+	// the host's firewall has the say.
+	snprintf(rest, sizeof(rest),
+		 LATER_SEGMENT " --dport %u -m addrtype --dst-type LOCAL -g " RENDER_CHAIN_PREFIX
+			       "OURS",
+		 c->tunnel_port);
+	put_rule(b, "PREROUTING", rest);
 	put_rule(b, "PREROUTING", FIRST_SYN " -j " RENDER_CHAIN_PREFIX "SCOPE");
 	put_rule(b, "OURS", mark);
 	put_rule(b, "OURS", "-j CT --notrack");

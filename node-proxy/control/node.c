@@ -77,10 +77,10 @@ static enum err node_add_listener(struct node *n, enum handed_kind kind, struct 
 				  struct reason *why)
 {
 	struct sock_listen_options options = {
-		.transparent = kind == HANDED_CAPTURE,
+		.transparent = kind != HANDED_ADMIN, // tunnels too: iptables/render.c, raw
 		.reuse_port = kind != HANDED_ADMIN,
 		.packet_info = kind == HANDED_CAPTURE,
-		.mark = kind == HANDED_CAPTURE ? n->config->mark : 0,
+		.mark = kind != HANDED_ADMIN ? n->config->mark : 0,
 		.backlog = BACKLOG,
 	};
 	char text[ADDR_PORT_TEXT_MAX];

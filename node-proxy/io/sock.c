@@ -232,7 +232,8 @@ enum err sock_dial(struct addr_port to, const struct sock_dial_options *o, int *
 
 	if (fd < 0)
 		return ERR_IO;
-	if (o->mark && set_option(fd, SOL_SOCKET, SO_MARK, (int)o->mark) < 0)
+	if ((o->mark && set_option(fd, SOL_SOCKET, SO_MARK, (int)o->mark) < 0) ||
+	    (o->transparent && set_transparent(fd, v4) < 0))
 		return give_up(fd);
 	if (bind_source(fd, v4, o) != ERR_OK)
 		return give_up(fd);

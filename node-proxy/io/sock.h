@@ -27,7 +27,8 @@ enum err must_check sock_accepted(int fd, struct addr_port *peer, struct addr_po
 				  uint32_t *ifindex);
 
 struct sock_dial_options {
-	struct addr source; // none: the node's own
+	struct addr source; // none: the node's own; others need, and set, transparent
+	bool transparent;   // IP_TRANSPARENT
 	uint32_t mark;	    // SO_MARK; 0: none
 	// 0: any port. Else one that is congruent to base modulo modulus; dials to different addresses
 	// share ports, so that their number is not bounded by them.
