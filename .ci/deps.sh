@@ -21,7 +21,7 @@ wolfssl_configure=(
 	--enable-supportedcurves --enable-keygen --enable-certgen --enable-certreq --enable-certext
 	--enable-ecc --enable-curve25519 --enable-ed25519 --enable-rsapss --enable-mlkem --enable-pqc-hybrids
 	--enable-crl --enable-ocsp --enable-ip-alt-name --enable-aesgcm --enable-chacha --enable-hkdf
-	--disable-des3 --disable-md5 --disable-arc4 --disable-psk --disable-examples --disable-crypttests
+	--disable-dh --disable-des3 --disable-md5 --disable-arc4 --disable-psk --disable-examples --disable-crypttests
 )
 case $(uname -m) in
 x86_64) wolfssl_configure+=(--enable-intelasm) ;;
@@ -228,7 +228,7 @@ build_all() {
 	pkg_config_file "$stage$to" yyjson "$to" 0.10.0 -lyyjson
 	pkg_config_file "$stage$to" libllhttp "$to" 9.4.3 -lllhttp
 	pkg_config_file "$stage$to" msgpack-c "$to" 7.0.2 -lmsgpack-c
-	pkg_config_file "$stage$to" wolfssl "$to" 5.9.2 "-lwolfssl -lm"
+	pkg_config_file "$stage$to" wolfssl "$to" 5.9.2 "-lwolfssl"
 	rm -rf "$to"
 	mv "$stage$to" "$to"
 }
