@@ -29,6 +29,9 @@ COUNTERS = {
     "queue_full": "portcullis_submission_queue_full_total",
     "waits_timed": "portcullis_waits_timed_total",
     "no_buffer": "portcullis_receive_buffers_missing_total",
+    "copied_bytes": "portcullis_copied_bytes_total",
+    "pool_objects": "portcullis_pool_objects_taken_total",
+    "tls_allocations": "portcullis_tls_allocations_total",
     "requests": "portcullis_requests_total",
 }
 

@@ -66,6 +66,7 @@ void *pool_get_raw(struct pool *p)
 
 	p->free = *object;
 	p->used++;
+	p->taken++;
 	if (p->used > p->peak)
 		p->peak = p->used;
 	return object;

@@ -18,6 +18,7 @@ struct pool {
 	uint32_t made;
 	uint32_t limit;
 	uint32_t peak;
+	uint64_t taken; // objects given out so far
 };
 
 void pool_init(struct pool *p, size_t object_bytes, uint32_t per_slab, uint32_t limit);

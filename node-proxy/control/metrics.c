@@ -16,6 +16,8 @@ void metrics_sample_worker(struct worker *w, uint64_t argument, struct buf *out)
 		.chunks_limit = w->chunks.limit,
 		.exchanges_limit = w->exchanges.limit,
 		.tls_heap_bytes = tls_thread_heap_used(),
+		.tls_allocations = tls_thread_heap_allocations(),
+		.pool_objects_taken = worker_objects_taken(w),
 	};
 
 	(void)argument;
@@ -31,9 +33,14 @@ struct metric {
 };
 
 #define C(name, help, member)                                                                      \
-	{"portcullis_" name "_total", "counter", help, offsetof(struct metrics_sample, member)}
+	{                                                                                          \
+		"portcullis_" name "_total", "counter", help,                                      \
+			offsetof(struct metrics_sample, member)                                    \
+	}
 #define G(name, help, member)                                                                      \
-	{"portcullis_" name, "gauge", help, offsetof(struct metrics_sample, member)}
+	{                                                                                          \
+		"portcullis_" name, "gauge", help, offsetof(struct metrics_sample, member)         \
+	}
 
 static const struct metric metrics[] = {
 	C("connections_accepted", "Captured connections accepted.", counters.accepts),
@@ -58,6 +65,10 @@ static const struct metric metrics[] = {
 	C("tunnel_records_sealed", "TLS records sealed.", counters.records_sealed),
 	C("received_bytes", "Bytes received on all sockets.", counters.bytes_received),
 	C("sent_bytes", "Bytes sent on all sockets.", counters.bytes_sent),
+	C("copied_bytes", "Bytes copied between buffers, TLS and kernel not counted.",
+	  counters.bytes_copied),
+	C("pool_objects_taken", "Objects taken from the workers' pools.", pool_objects_taken),
+	C("tls_allocations", "Allocations from memory that TLS made.", tls_allocations),
 	C("sends", "Send operations.", counters.sends),
 	C("receives", "Receive completions.", ring.recvs),
 	C("sends_without_completion", "Sends that said nothing when they went well.",
@@ -117,7 +128,8 @@ static void put_ended(struct buf *out, const struct metrics_sample *workers, uin
 
 	put_head(out, name, "counter", "Exchanges ended, by reason.");
 	for (uint32_t r = 0; r < END_COUNT; r++)
-		buf_printf(out, "%s{reason=\"%s\"} %llu\n", name, end_reason_name((enum end_reason)r),
+		buf_printf(out, "%s{reason=\"%s\"} %llu\n", name,
+			   end_reason_name((enum end_reason)r),
 			   (unsigned long long)sum(workers, count,
 						   offsetof(struct metrics_sample, counters.ended) +
 							   r * sizeof(uint64_t)));
@@ -136,7 +148,8 @@ static void put_responses(struct buf *out, const struct metrics_sample *workers,
 							   c * sizeof(uint64_t)));
 }
 
-static void put_turn_histogram(struct buf *out, const struct metrics_sample *workers, uint32_t count)
+static void put_turn_histogram(struct buf *out, const struct metrics_sample *workers,
+			       uint32_t count)
 {
 	static const char name[] = "portcullis_turn_seconds";
 	const size_t buckets = offsetof(struct metrics_sample, counters.turn_buckets);

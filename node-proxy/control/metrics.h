@@ -16,7 +16,8 @@ struct metrics_sample {
 	struct ring_counters ring;
 	uint64_t log_dropped;
 	uint64_t chunks_used, chunks_limit, exchanges_limit;
-	uint64_t tls_heap_bytes;
+	uint64_t tls_heap_bytes, tls_allocations;
+	uint64_t pool_objects_taken;
 };
 
 void metrics_write(struct buf *out, const struct metrics_sample *workers, uint32_t count,

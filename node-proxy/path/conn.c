@@ -110,6 +110,7 @@ enum err conn_write(struct conn *c, struct slice data)
 {
 	enum err err = queue_put(&c->out, conn_chunks(c), data);
 
+	c->worker->counters.bytes_copied += data.len;
 	conn_mark_dirty(c);
 	return err;
 }

@@ -98,6 +98,7 @@ static bool unread_append(struct worker *w, struct unread *u, struct slice data)
 	if (!unread_reserve(w, u, data.len))
 		return false;
 	memcpy(u->ptr + u->start + u->len, data.ptr, data.len);
+	w->counters.bytes_copied += data.len;
 	u->len += (uint32_t)data.len;
 	return true;
 }

@@ -140,6 +140,7 @@ static uint32_t mux_put_data(struct mux *m, struct leg *l, struct slice data)
 		at += TUNNEL_HEADER_BYTES;
 	}
 	memcpy(at, data.ptr, bytes);
+	m->worker->counters.bytes_copied += bytes;
 	l->credit -= bytes;
 	return bytes;
 }
@@ -170,6 +171,7 @@ enum err mux_write(struct leg *l, struct slice data)
 	}
 	if (data.len == 0)
 		return ERR_OK;
+	m->worker->counters.bytes_copied += data.len;
 	enum err err = queue_put(&l->out, &m->worker->chunks, data);
 
 	mux_mark_pending(l);

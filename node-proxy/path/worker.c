@@ -461,6 +461,29 @@ static void worker_make_pools(struct worker *w)
 	pool_init(&w->records, TLS_RECORD_PLAINTEXT_MAX + 1, 2, TUNNELS_MAX);
 }
 
+#define WORKER_POOLS 12
+
+static void worker_list_pools(struct worker *w, struct pool *out[WORKER_POOLS])
+{
+	struct pool *pools[WORKER_POOLS] = {&w->conns,	       &w->exchanges, &w->chunks,
+					    &w->tunnel_chunks, &w->small,     &w->large,
+					    &w->huge,	       &w->https,     &w->claims,
+					    &w->muxes,	       &w->mux_pages, &w->records};
+
+	memcpy(out, pools, sizeof(pools));
+}
+
+uint64_t worker_objects_taken(struct worker *w)
+{
+	struct pool *pools[WORKER_POOLS];
+	uint64_t taken = 0;
+
+	worker_list_pools(w, pools);
+	for (size_t i = 0; i < WORKER_POOLS; i++)
+		taken += pools[i]->taken;
+	return taken;
+}
+
 enum err worker_new(const struct worker_config *config, struct ring *ring, struct inbox *inbox,
 		    struct worker **out, struct reason *why)
 {
@@ -513,11 +536,10 @@ void worker_free(struct worker *w)
 	free(w->message);
 	free(w->plaintext);
 	free(w->scratch);
-	struct pool *pools[] = {&w->conns,  &w->exchanges, &w->chunks,	  &w->tunnel_chunks,
-				&w->small,  &w->large,	   &w->huge,	  &w->https,
-				&w->claims, &w->muxes,	   &w->mux_pages, &w->records};
+	struct pool *pools[WORKER_POOLS];
 
-	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
+	worker_list_pools(w, pools);
+	for (size_t i = 0; i < WORKER_POOLS; i++)
 		pool_deinit(pools[i]);
 	free(w);
 }

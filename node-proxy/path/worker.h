@@ -51,6 +51,7 @@ struct worker_counters {
 	uint64_t conns_open, exchanges_open, streams_open, tunnels_open;
 	uint64_t accepts, accept_errors, exchanges, requests;
 	uint64_t bytes_received, bytes_sent, sends, records_sealed, frames_sent, frames_received;
+	uint64_t bytes_copied; // by us, on the way of bodies and heads; TLS copies besides
 	uint64_t pool_full, overloaded, held_sources, tunnels_dialled, tunnels_failed;
 	uint64_t handshakes, checks_failed, protocol_errors;
 	uint64_t turns, turn_ns_max, turn_ns_sum;
@@ -143,6 +144,8 @@ struct worker {
 enum err must_check worker_new(const struct worker_config *config, struct ring *ring,
 			       struct inbox *inbox, struct worker **out, struct reason *why);
 void worker_free(struct worker *w);
+// From all of its pools, so far: what would be allocator calls.
+uint64_t worker_objects_taken(struct worker *w);
 void worker_listen(struct worker *w, enum listener_kind kind, int fd);
 // One turn; waits until wait_until_ns at the latest. Driven by the worker's thread, or by the
 // simulator. False: everything has ended after a stop or drain.
