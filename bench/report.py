@@ -89,6 +89,10 @@ def compare(rows, one, other):
 
 # ---- tables --------------------------------------------------------------------------------------
 
+# Half of a constant rate later than this: the requests wait for each other, and the figure says only how long the load was.
+BACKLOG_US = 100_000
+
+
 def text(value, form="{:.4g}"):
     return "–" if value is None else form.format(value)
 
@@ -100,7 +104,9 @@ def cell(entry, scenario):
     if scenario == "idle":
         return text(entry["rss_kb"] and entry["rss_kb"] / 1024, "{:.1f} MB")
     ratio, cpu = entry["rps_ratio"], entry["cpu_us_per_request"]
-    if scenario == "paced":
+    if scenario == "paced" and (entry["p50_us"] or 0) > BACKLOG_US:
+        parts = ["does not keep up"]
+    elif scenario == "paced":
         parts = [f"{text(entry['p50_us'], '{:.0f}')} / {text(entry['p99_us'], '{:.0f}')} µs"]
         if entry["peer"] != "direct":
             parts[0] += f" ({text(entry['p50_us_ratio'], '{:.2f}')} / {text(entry['p99_us_ratio'], '{:.2f}')})"

@@ -25,8 +25,11 @@ void mux_sink(void *context, struct slice ciphertext)
 {
 	struct mux *m = context;
 
-	if (!m->conn || conn_write(m->conn, ciphertext) != ERR_OK)
-		m->record_failed = true; // acted upon where it is safe: mux_flush
+	// Nothing follows a hole: the peer would take it for an attack.
+	if (!m->record_failed && m->conn && conn_write(m->conn, ciphertext) == ERR_OK)
+		return;
+	m->record_failed = true;
+	mux_mark_dirty(m); // acted upon where it is safe, and in this turn: mux_flush
 }
 
 static void mux_seal(struct mux *m)
