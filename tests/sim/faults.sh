@@ -103,6 +103,9 @@ fault fin-overtakes $path/conn.c 'after its FIN|sees FIN (after|and no server)|n
 	's/\tif \(c->out.bytes > 0\) \{\n\t\tconn_send\(c\);/\tif (c->out.bytes > 0 \&\& (!c->write_shut || c->write_done)) {\n\t\tconn_send(c);/'
 fault cut-looks-whole $path/exchange.c 'sees FIN (after|in the midst|, which|and no server)' \
 	's/bool flush = x->end_reason == END_CLOSED \|\| x->replied;/bool flush = true;/'
+fault hole-passed-over $path/mux_send.c 'is not what was sent' \
+	's/!m->record_failed && //; s/\tmux_mark_dirty\(m\); (\/\/ acted upon)/\t\1/' \
+	--set key_update=100
 fault late-frames $path/mux_streams.c 'FAILED seed' \
 	's/slot && \*slot && \(\*slot\)->stream_id == stream \?/slot \&\& *slot ?/' \
 	--set clients=10 --set workers=1 --set arrival_ms=20 --set latency_max_us=3000
