@@ -263,6 +263,34 @@ static enum err verify_policy(const struct snapshot *s, const struct ss_policy *
 	return ERR_OK;
 }
 
+// An endpoint's pod is asked for its policy, and the endpoint's address gets the bytes: they are one.
+static enum err verify_endpoint(const struct snapshot *s, const struct ss_service *of,
+				const struct ss_endpoint *e, struct reason *why)
+{
+	const struct workload *w = snapshot_workload_by_addr(s, e->addr);
+	char text[ADDR_TEXT_MAX];
+
+	if (e->workload_uid.len == 0 || (w && slice_eq(w->record.uid, e->workload_uid)))
+		return ERR_OK;
+	return err_because(ERR_MALFORMED, why, "service %.*s/%.*s has endpoint %s, which is not pod %.*s's",
+			   SLICE_ARG(of->namespace), SLICE_ARG(of->name),
+			   addr_format(e->addr, text), SLICE_ARG(e->workload_uid));
+}
+
+static enum err verify_service(const struct snapshot *s, const struct ss_service *of,
+			       struct reason *why)
+{
+	enum err err = ERR_OK;
+
+	for (uint32_t i = 0; i < of->port_count; i++) {
+		const struct ss_service_port *p = &of->ports[i];
+
+		for (uint32_t k = 0; k < p->endpoint_count && err == ERR_OK; k++)
+			err = verify_endpoint(s, of, &p->endpoints[k], why);
+	}
+	return err;
+}
+
 // The compiled policies lie in their sections, the pointers to them in this snapshot's arena: a
 // workload section that did not change is shared, its policies need not be.
 static enum err link_workload(struct snapshot *s, uint32_t i, struct reason *why)
@@ -307,6 +335,8 @@ static enum err snapshot_link(struct snapshot *s, struct reason *why)
 
 	for (uint32_t i = 0; i < s->policy_count && err == ERR_OK; i++)
 		err = verify_policy(s, &s->policies[i]->record, why);
+	for (uint32_t i = 0; i < s->service_count && err == ERR_OK; i++)
+		err = verify_service(s, s->services[i], why);
 	return err;
 }
 

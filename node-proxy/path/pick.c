@@ -74,11 +74,8 @@ static enum step pick_service(struct exchange *x, const struct ss_service_port *
 	if (!e)
 		return exchange_end(x, END_NO_ENDPOINT);
 	x->target = (struct addr_port){e->addr, e->port};
-	x->destination = snapshot_workload_by_addr(x->pin->snapshot, e->addr);
-	// Never one pod's policy before another pod's address.
-	if (e->workload_uid.len > 0 &&
-	    (!x->destination || !slice_eq(x->destination->record.uid, e->workload_uid)))
-		return exchange_end(x, END_NO_ROUTE);
+	if (e->workload_uid.len > 0)
+		x->destination = snapshot_workload_by_uid(x->pin->snapshot, e->workload_uid);
 	return pick_route(x);
 }
 

@@ -8,7 +8,7 @@ usual_world
 world_start
 serve server http 8080
 serve server http 9090
-firewall() { # NODE
+firewall() { # NODE PORTS: open to NEW
 	local tool
 	for tool in iptables-nft ip6tables-nft; do
 		in_ns "$1" $tool -A INPUT -m conntrack --ctstate INVALID -j DROP

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Proves: `run` puts back, within a second (three, on a busy machine), whatever others took or pushed aside: a flushed ruleset, a
+# Proves: `run` puts back, within a second (three, on a busy machine), whatever others took or pushed aside: a flushed
+# ruleset, a
 # deleted table, a lost jump, a rule in front of our jump, a rule in our chains, lost policy rules and
 # routes, the nf_tables binding, on a host with iptables-nft and on one with iptables-legacy; rules.json
 # says so; the rules outlive it, also a kill -9; a second one is refused; SIGHUP takes a new

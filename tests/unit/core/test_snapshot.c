@@ -332,6 +332,46 @@ static void references_have_to_resolve(void **state)
 	refused(&b, "policy p names limit ns/x, which is not there");
 }
 
+// One pod's policy before another pod's address, or before nobody's, would be a way round.
+static void endpoints_are_their_pods(void **state)
+{
+	struct addr mine = v4(9), theirs = v4(10), nobodys = v4(11);
+	struct ss_workload pods[] = {
+		{.uid = L("u1"), .namespace = L("x"), .name = L("one"), .addrs = &mine, .addr_count = 1},
+		{.uid = L("u2"), .namespace = L("x"), .name = L("two"), .addrs = &theirs, .addr_count = 1},
+	};
+	struct ss_endpoint e = {.addr = mine, .port = 80, .workload_uid = L("u1")};
+	struct ss_service_port port = {.port = 80, .endpoints = &e, .endpoint_count = 1};
+	struct ss_service service = {
+		.namespace = L("x"), .name = L("s"), .ports = &port, .port_count = 1};
+	const struct {
+		struct addr addr;
+		const char *words; // NULL: is taken
+	} cases[] = {
+		{mine, NULL},
+		{theirs, "service x/s has endpoint 10.0.0.10, which is not pod u1's"},
+		{nobodys, "service x/s has endpoint 10.0.0.11, which is not pod u1's"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct snapshot *s = NULL;
+		struct build b = {0};
+
+		e.addr = cases[i].addr;
+		add_meta(&b);
+		assert_int_equal(build_workload(&b, 0, pods, 2), ERR_OK);
+		assert_int_equal(build_service(&b, 0, &service, 1), ERR_OK);
+		if (cases[i].words) {
+			refused(&b, cases[i].words);
+			continue;
+		}
+		assert_int_equal(build_link(&b, "n1", &s), ERR_OK);
+		build_free(&b);
+		snapshot_free(s);
+	}
+}
+
 // Two pods of one address: nobody could say whose traffic it is. The host's pods share theirs.
 static void addresses_are_one_pods(void **state)
 {
@@ -445,6 +485,7 @@ int main(void)
 		cmocka_unit_test(what_it_says_of_itself),
 		cmocka_unit_test(without_meta_there_is_none),
 		cmocka_unit_test(references_have_to_resolve),
+		cmocka_unit_test(endpoints_are_their_pods),
 		cmocka_unit_test(addresses_are_one_pods),
 		cmocka_unit_test(generations_share_sections),
 		cmocka_unit_test(many_pods_and_services),
