@@ -27,7 +27,7 @@ case $(uname -m) in
 x86_64) wolfssl_configure+=(--enable-intelasm) ;;
 aarch64) wolfssl_configure+=(--enable-armasm) ;;
 esac
-wolfssl_cflags="-O3 -g0 -DHAVE_EX_DATA -DWOLFSSL_ALT_NAMES -DWOLFSSL_ALWAYS_VERIFY_CB \
+wolfssl_cflags="-O2 -g0 -DHAVE_EX_DATA -DWOLFSSL_ALT_NAMES -DWOLFSSL_ALWAYS_VERIFY_CB \
 -DHAVE_KEYING_MATERIAL -DWOLFSSL_TICKET_EXTRA_PADDING_SZ=512"
 
 say() { printf '  %s\n' "$*" >&2; }

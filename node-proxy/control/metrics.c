@@ -82,6 +82,8 @@ static const struct metric metrics[] = {
 	C("receive_buffers_missing", "Receives that found no buffer.", ring.enobufs),
 	C("held_sources", "Connections held because their source was not known yet.",
 	  counters.held_sources),
+	C("requests_held", "Requests that waited for others of their workload.",
+	  counters.requests_held),
 	C("pool_full", "Refusals because a pool was full.", counters.pool_full),
 	C("overloaded", "Connections refused under overload.", counters.overloaded),
 	C("memory_resets", "Connections reset because they held the most memory when it ran out.",

@@ -265,6 +265,7 @@ static enum err node_start_worker(struct node *n, uint32_t index, struct reason 
 		.node = slice_str(c->node),
 		.mark = c->mark,
 		.exchanges_max = EXCHANGES_MAX,
+		.requests_under_way = REQUESTS_UNDER_WAY,
 		.log_exchanges = strcmp(c->access_log, "off") != 0,
 		.limits = n->limits,
 		.siblings = n->inboxes,

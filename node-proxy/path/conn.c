@@ -102,8 +102,7 @@ static void conn_mark_dirty(struct conn *c)
 	if (c->dirty)
 		return;
 	c->dirty = true;
-	c->next_dirty = c->worker->dirty_conns;
-	c->worker->dirty_conns = c;
+	fair_put(&c->worker->dirty_conns, c->flow, &c->turn);
 }
 
 enum err conn_write(struct conn *c, struct slice data)
@@ -330,16 +329,17 @@ static void conn_flush(struct conn *c)
 	}
 }
 
+// The kernel sends in this order, one after another, and each send of a pod costs as much as several
+// requests' decisions: tunnels first, which others wait for, then workload by workload.
 void conn_flush_dirty(struct worker *w)
 {
-	struct conn *list = w->dirty_conns;
+	struct fair_item *turn;
 
-	w->dirty_conns = NULL;
+	w->dirty_conns.next = FAIR_SHARED;
 	w->send_vectors_used = 0;
-	while (list) {
-		struct conn *c = list;
+	while ((turn = fair_take(&w->dirty_conns)) != NULL) {
+		struct conn *c = (struct conn *)((uint8_t *)turn - offsetof(struct conn, turn));
 
-		list = c->next_dirty;
 		c->dirty = false;
 		if (c->state == CONN_CLOSED) {
 			if (!c->starved)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "io/ring.h"
+#include "path/fair.h"
 #include "path/queue.h"
 
 struct worker;
@@ -50,12 +51,13 @@ struct conn {
 	struct worker *worker;
 	const struct conn_events *events; // NULL once the owner has gone
 	void *owner;
-	struct queue out;	   // its chunks come from conn_chunks
-	struct conn *next_dirty;   // list of those with bytes to send at the end of the turn
+	struct queue out;      // its chunks come from conn_chunks
+	struct fair_item turn; // among those with bytes to send at the end of the turn, while dirty
 	struct conn *next_starved; // list of those that found no receive buffer
 	int fd;
 	enum conn_state state;
 	enum ring_group group;
+	uint8_t flow; // its line there: of the source workload; tunnels stand in the shared one
 	bool dirty;
 	bool starved;
 	bool read_wanted;

@@ -342,6 +342,7 @@ static void exchange_finish(struct exchange *x)
 	exchange_cancel_timer(x);
 	exchange_close_legs(x);
 	http_free(x);
+	admission_leave(x);
 	x->ended = true;
 	x->next_dead = w->dead;
 	w->dead = x;

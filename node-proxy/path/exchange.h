@@ -29,6 +29,7 @@ enum event {
 	EVENT_RESET_UP, // refused, reset, lost
 	EVENT_RECHECK,	// something changed that a waiting stage may be waiting for
 	EVENT_TIMER,
+	EVENT_TURN, // a request that was held may be looked at (admission.h)
 	EVENT_COUNT
 };
 
@@ -78,8 +79,9 @@ struct exchange {
 	uint8_t stage;
 	uint8_t kind;
 	uint8_t end_reason;
-	bool ended;  // on the worker's dead list
-	bool queued; // on the run queue
+	uint8_t flow; // its line where exchanges wait for each other: by source workload
+	bool ended;   // on the worker's dead list
+	bool queued;  // on the run queue
 	bool running;
 	bool local; // captured and delivered on this node
 	bool l7;
@@ -114,6 +116,10 @@ struct exchange {
 	uint8_t empty_lines;   // before the request that is awaited
 	uint8_t turn_requests; // looked at in this turn
 	uint32_t turn;
+	struct fair_item turn_item; // in its line, while waiting
+	bool waiting;		    // the next request is held
+	bool admitted;		    // a request is under way, and counted in this epoch
+	uint32_t admission_epoch;
 	uint32_t linger_bytes;
 	uint32_t linger_pending;
 	struct claim *claim; // of an inbound stream, until it has been checked

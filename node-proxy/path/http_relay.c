@@ -144,6 +144,7 @@ static enum step http_response_head(struct exchange *x, size_t head_bytes)
 		return http_interim(x, head_bytes);
 	if (m->status == 101 && !h->upgrade)
 		return http_bad_response(x, "101 without an upgrade");
+	admission_leave(x);
 	h->response_begun = true;
 	h->status = m->status;
 	if (m->status == 101) {
@@ -263,6 +264,7 @@ enum step http_next(struct exchange *x)
 		x->end_reason = END_CLOSED;
 	worker_log_exchange(x);
 	http_free(x);
+	admission_leave(x);
 	x->sequence++;
 	x->empty_lines = 0;
 	x->decided = false;

@@ -42,6 +42,7 @@ bool inbound_open(struct mux *m, uint32_t stream, const struct tunnel_open *open
 		w->counters.overloaded++;
 		return false;
 	}
+	x->flow = fair_flow(open->client.addr);
 	down = &x->leg[DOWN];
 	down->side = DOWN;
 	down->exchange = x;

@@ -73,6 +73,7 @@ void leg_init_tcp(struct leg *l, struct exchange *x, uint8_t side, struct conn *
 	l->conn = c;
 	l->connected = connected;
 	c->owner = l;
+	c->flow = x->flow;
 	sock_bound_unsent(c->fd, POD_UNSENT_BYTES);
 	if (pressure_is_crowd(x->worker))
 		sock_bound_buffers(c->fd, CROWD_SOCKET_BYTES);

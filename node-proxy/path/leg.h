@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/tunnel_proto.h"
+#include "path/fair.h"
 #include "path/queue.h"
 
 struct conn;
@@ -35,8 +36,7 @@ struct leg {
 	uint32_t window;     // what granted + unreleased add up to
 	struct queue out;    // waits for credit, the handshake or the tunnel's turn
 	struct queue early;  // came over the bulk connection before this direction's MOVE
-	struct leg *next_pending;
-	uint8_t flow; // which of the mux's fair queues: by source workload
+	struct fair_item turn; // in the mux's fair queue, while pending
 	bool pending;
 	bool open_wanted;
 	bool fin_sent;

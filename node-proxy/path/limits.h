@@ -25,6 +25,12 @@
 // Beyond so many exchanges a new connection gets small buffers in the kernel, whose memory all pods share.
 #define CROWD_EXCHANGES	   2048
 #define CROWD_SOCKET_BYTES (16u << 10)
+// While requests of several workloads come (the latest change of workload is so young), so many requests of one
+// are under way at a worker, and a request counts for so long: see admission.h. 16 of them are a turn of some
+// 100 microseconds, and 64,000 of them a second are more than a worker can do.
+#define REQUESTS_UNDER_WAY 16
+#define ADMISSION_EPOCH_NS 250000u
+#define ADMISSION_MIXED_NS 10000000u
 // What the kernel may hold unsent of a pod's connection, and of a tunnel: what lies there is no longer ours to
 // order.
 #define POD_UNSENT_BYTES    (16u << 10)

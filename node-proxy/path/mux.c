@@ -245,7 +245,7 @@ static void mux_on_sent(struct conn *c, uint32_t bytes)
 	struct mux *m = c->owner;
 
 	(void)bytes;
-	if (m->pending_flows && c->out.bytes <= TUNNEL_LOW_BYTES)
+	if (m->pending.waiting && c->out.bytes <= TUNNEL_LOW_BYTES)
 		mux_mark_dirty(m);
 }
 

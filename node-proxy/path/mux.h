@@ -21,8 +21,7 @@ enum mux_state {
 	MUX_DEAD,   // freed at the end of the turn
 };
 
-#define MUX_FLOWS 64
-#define MUX_PAGE  256
+#define MUX_PAGE 256
 
 struct mux_page {
 	struct leg *slots[MUX_PAGE];
@@ -65,11 +64,8 @@ struct mux {
 	struct mux_page *pages[STREAMS_PER_TUNNEL_MAX / MUX_PAGE];
 	uint32_t streams;
 	uint32_t next_slot;
-	uint16_t generations;		     // upper half of the next id
-	struct leg *pending_head[MUX_FLOWS]; // fair queues by source workload
-	struct leg *pending_tail[MUX_FLOWS];
-	uint64_t pending_flows; // bit i: queue i is not empty
-	uint32_t next_flow;
+	uint16_t generations;	   // upper half of the next id
+	struct fair_queue pending; // legs with something to put on the wire
 	// sending: plaintext of the record being filled
 	uint8_t *record;
 	uint32_t record_bytes;

@@ -198,48 +198,15 @@ void mux_mark_pending(struct leg *l)
 	if (l->pending || !mux_has_work(l))
 		return;
 	l->pending = true;
-	l->next_pending = NULL;
-	if (m->pending_tail[l->flow])
-		m->pending_tail[l->flow]->next_pending = l;
-	else
-		m->pending_head[l->flow] = l;
-	m->pending_tail[l->flow] = l;
-	m->pending_flows |= 1ull << l->flow;
+	fair_put(&m->pending, l->exchange->flow, &l->turn);
 	mux_mark_dirty(m);
-}
-
-static struct leg *mux_pop_pending(struct mux *m, uint32_t flow)
-{
-	struct leg *l = m->pending_head[flow];
-
-	m->pending_head[flow] = l->next_pending;
-	if (!m->pending_head[flow]) {
-		m->pending_tail[flow] = NULL;
-		m->pending_flows &= ~(1ull << flow);
-	}
-	l->pending = false;
-	l->next_pending = NULL;
-	return l;
 }
 
 void mux_unlink_pending(struct leg *l)
 {
 	if (!l->pending)
 		return;
-	struct mux *m = mux_sender(l);
-	struct leg **at = &m->pending_head[l->flow], *before = NULL;
-
-	while (*at && *at != l) {
-		before = *at;
-		at = &(*at)->next_pending;
-	}
-	if (*at) {
-		*at = l->next_pending;
-		if (m->pending_tail[l->flow] == l)
-			m->pending_tail[l->flow] = before;
-		if (!m->pending_head[l->flow])
-			m->pending_flows &= ~(1ull << l->flow);
-	}
+	fair_remove(&mux_sender(l)->pending, l->exchange->flow, &l->turn);
 	l->pending = false;
 }
 
@@ -301,16 +268,19 @@ static void mux_serve(struct mux *m, struct leg *l)
 	mux_mark_pending(l);
 }
 
-// Round robin over source workloads (64 fair queues), then over the streams of each.
+static struct leg *mux_leg_of(struct fair_item *turn)
+{
+	return (struct leg *)((uint8_t *)turn - offsetof(struct leg, turn));
+}
+
+// Round robin over source workloads, then over the streams of each.
 static void mux_pump(struct mux *m)
 {
-	while (m->pending_flows && !mux_is_backlogged(m) && !m->record_failed) {
-		uint64_t ahead = m->pending_flows >> m->next_flow;
-		uint32_t flow = ahead ? m->next_flow + (uint32_t)__builtin_ctzll(ahead)
-				      : (uint32_t)__builtin_ctzll(m->pending_flows);
+	while (m->pending.waiting && !mux_is_backlogged(m) && !m->record_failed) {
+		struct leg *l = mux_leg_of(fair_take(&m->pending));
 
-		m->next_flow = (flow + 1) % MUX_FLOWS;
-		mux_serve(m, mux_pop_pending(m, flow));
+		l->pending = false;
+		mux_serve(m, l);
 	}
 }
 

@@ -30,6 +30,7 @@ void outbound_capture(struct worker *w, int fd)
 		return;
 	}
 	x->client = client;
+	x->flow = fair_flow(client.addr);
 	x->dialled = x->target = dialled;
 	x->ifindex = ifindex;
 	sock_tune(fd, USER_TIMEOUT_MS);

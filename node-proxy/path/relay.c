@@ -69,6 +69,7 @@ static enum step relay_opaque_event(struct exchange *x, enum event e)
 		return exchange_end(x, end_reason_from_tunnel(x->leg[UP].reset_reason));
 	case EVENT_CONNECTED:
 	case EVENT_RECHECK:
+	case EVENT_TURN:
 	case EVENT_COUNT:
 		break;
 	}
@@ -98,6 +99,7 @@ static enum step relay_http_event(struct exchange *x, enum event e)
 	case EVENT_SENT_DOWN:
 	case EVENT_SENT_UP:
 	case EVENT_RECHECK:
+	case EVENT_TURN:
 	case EVENT_COUNT:
 		break;
 	}

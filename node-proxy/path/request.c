@@ -308,7 +308,7 @@ static enum step request_read_head(struct exchange *x)
 }
 
 // A request has begun to arrive and is not looked at: the client does not take the answers before it, or
-// has had many in this turn.
+// has had many in this turn, or others of its workload come first.
 static bool request_is_held(const struct exchange *x)
 {
 	// Half an empty line is none yet.
@@ -342,7 +342,7 @@ static enum step request_read(struct exchange *x)
 
 	if (!x->http) {
 		if (!request_is_held(x) || leg_pending(&x->leg[DOWN]) >= request_mark(x) ||
-		    request_had_its_turn(x))
+		    request_had_its_turn(x) || !admission_enter(x))
 			return STEP_WAIT;
 		if (!http_new(x))
 			return exchange_end(x, END_OVERLOADED);
@@ -414,6 +414,8 @@ enum step request_on_event(struct exchange *x, enum event e)
 		return request_is_held(x) && leg_pending(&x->leg[DOWN]) <= request_mark(x) / 2
 			       ? request_enter(x)
 			       : STEP_WAIT;
+	case EVENT_TURN:
+		return request_is_held(x) ? request_enter(x) : STEP_WAIT;
 	case EVENT_CONNECTED:
 	case EVENT_SENT_UP:
 	case EVENT_RECHECK:

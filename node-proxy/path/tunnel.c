@@ -2,7 +2,6 @@
 // Stage tunnel: a stream to the node where the destination pod runs. Bytes go on behind the OPEN
 // without waiting for the answer. A tunnel that cannot be had within the connect timeout ends
 // the exchange; one that is only being dialled is waited for.
-#include "common/hash.h"
 #include "path/mux.h"
 #include "path/peer.h"
 #include "path/stages.h"
@@ -20,8 +19,6 @@ static enum step tunnel_try(struct exchange *x)
 		return STEP_WAIT; // EVENT_RECHECK when there is one
 	up->side = UP;
 	up->exchange = x;
-	// Fair queues by source workload: one flooding pod waits behind itself.
-	up->flow = (uint8_t)(hash_bytes(slice_make(x->client.addr.bytes, 16), 0) % MUX_FLOWS);
 	if (mux_open(m, up) != ERR_OK)
 		return exchange_end(x, END_OVERLOADED);
 	exchange_cancel_timer(x);

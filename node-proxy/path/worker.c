@@ -390,7 +390,8 @@ static bool worker_is_done(struct worker *w)
 
 static bool worker_has_work(const struct worker *w)
 {
-	return w->run_head || w->dirty_conns || w->dirty_muxes || w->starved_conns || w->recheck;
+	return w->run_head || w->dirty_conns.waiting || w->dirty_muxes || w->starved_conns ||
+	       w->recheck;
 }
 
 const uint32_t worker_turn_bounds_us[] = {10,  25,   50,   75,	 100,	150,   250,
@@ -413,10 +414,12 @@ static void worker_count_turn(struct worker *w, uint64_t spent_ns)
 
 bool worker_turn(struct worker *w, uint64_t wait_until_ns)
 {
-	uint64_t next = timer_next_ns(&w->timers);
+	uint64_t next_timer = timer_next_ns(&w->timers), next_turn = admission_next_ns(w);
 
-	if (next < wait_until_ns)
-		wait_until_ns = next;
+	if (next_timer < wait_until_ns)
+		wait_until_ns = next_timer;
+	if (next_turn < wait_until_ns)
+		wait_until_ns = next_turn;
 	if (worker_has_work(w))
 		wait_until_ns = 0;
 	worker_rearm_listeners(w);
@@ -427,6 +430,7 @@ bool worker_turn(struct worker *w, uint64_t wait_until_ns)
 	exchange_run_queue(w);
 	timer_advance(&w->timers, w->now_ns, worker_on_timer, w);
 	worker_recheck(w);
+	admission_release(w);
 	exchange_run_queue(w);
 	pressure_relieve(w);
 	mux_flush_dirty(w);

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "io/ring.h"
 #include "io/timer.h"
+#include "path/admission.h"
 #include "path/exchange.h"
 #include "path/inbox.h"
 #include "path/mux.h"
@@ -59,6 +60,7 @@ struct worker_counters {
 	uint64_t ended[END_COUNT];
 	uint64_t responses[6]; // by status class
 	uint64_t relieved;     // exchanges reset because they held the most
+	uint64_t requests_held; // for others of their workload (admission.h)
 	uint64_t rate_limited, rate_overflow, would_deny;
 };
 
@@ -70,6 +72,7 @@ struct worker_config {
 	uint32_t uplinks[8];
 	uint32_t uplink_count;
 	uint32_t exchanges_max;
+	uint32_t requests_under_way; // of a workload, while others ask too
 	uint64_t seed;
 	bool log_exchanges;
 	struct ratelimit_table *limits;
@@ -103,8 +106,9 @@ struct worker {
 	struct pool muxes;
 	struct pool mux_pages;
 	struct pool records; // plaintext being filled for a tunnel
+	struct admission admission;
 	// lists of the turn
-	struct conn *dirty_conns;
+	struct fair_queue dirty_conns;
 	struct conn *starved_conns;
 	struct mux *dirty_muxes;
 	struct exchange *run_head, *run_tail;

@@ -77,7 +77,7 @@ fault double-free $path/request.c 'freed twice|use-after-poison' \
 	's/(pool_put\(&w->https, x->http\);\n)\tx->http = NULL;\n/\1/'
 fault closed-while-armed $path/conn.c 'is closed while [0-9]+ operations name it' \
 	's/\tif \(conn_is_idle\(c\)\)\n(\t\tring_close)/\tif (!c->ops[CONN_OP_CLOSE].armed)\n\1/'
-fault bytes-freed-in-send $path/conn.c 'bytes are freed while a send names them' \
+fault bytes-freed-in-send $path/conn.c 'bytes are freed while a send names them|no object of this pool' \
 	's/\tc->state = CONN_CLOSING;\n/&\tqueue_clear(\&c->out, \&c->worker->chunks);\n/'
 fault timer-outlives $path/exchange.c 'use-after-poison|written to at [0-9]+ after it was freed' \
 	's/(worker_log_exchange\(x\);\n)\texchange_cancel_timer\(x\);\n/\1/'
@@ -97,6 +97,12 @@ fault lazy-for-ever $path/conn.c 'would have slept' \
 	's/return c->state == CONN_OPEN && !c->write_shut && !c->send_cut &&/return/'
 fault starved-for-ever $path/conn.c 'still waits|does not end|nothing will ever happen|calm world' \
 	's/(c->starved = false;\n\t\tif \(c->state == CONN_CLOSED\) \{[^}]*\})\n\t\tconn_arm_recv\(c\);/\1/'
+
+fault held-for-ever $path/admission.c 'still waits|does not end|nothing will ever happen|calm world' \
+	's/\t\texchange_post\(x, EVENT_TURN\);\n//'
+fault ghost-in-line $path/admission.c 'use-after-poison|after it was freed|still waits|does not end|FAILED seed' \
+	's/\tif \(x->waiting\)\n\t\tfair_remove\([^;]*;\n(\tx->waiting = false;)/\1/' \
+	--set under_way=0 --set clients=10
 
 # ---- bytes ----
 fault fin-overtakes $path/conn.c 'after its FIN|sees FIN (after|and no server)|never sent' \

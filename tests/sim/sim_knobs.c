@@ -26,6 +26,7 @@ struct knob {
 	}
 static struct knob knobs[] = {
 	KNOB(calm),	      KNOB(workers),
+	KNOB(under_way),
 	KNOB(clients),	      KNOB(arrival_ms),
 	KNOB(mischief),	      KNOB(trouble_ms),
 	KNOB(sudden_drain),   KNOB(idle_turn),
@@ -120,6 +121,7 @@ void sim_knobs_draw(struct sim_knobs *k)
 	draw_ring(k);
 	if (sim_chance(700))
 		draw_rough(k);
+	k->under_way = sim_chance(500) ? 1 : REQUESTS_UNDER_WAY;
 	apply_fixed(k);
 }
 

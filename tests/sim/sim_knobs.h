@@ -11,6 +11,7 @@ struct sim_knobs {
 	uint32_t workers;    // of each node
 	uint32_t clients;    // that call
 	uint32_t arrival_ms; // over which they come
+	uint32_t under_way;  // requests of one workload at a worker, while others ask too
 	uint32_t mischief;   // per mille of the steps in which something is done to it
 	uint32_t trouble_ms; // then everything is healed, and has to come to its end
 	uint32_t
