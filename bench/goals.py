@@ -330,11 +330,12 @@ class Goals(Rows):
 
     def growth(self):
         """Rows only: growth-connections, growth-pods-N, growth-policies-N. Thousands of connections answer in
-        turns of a second: they are given longer."""
-        with self.standing(("portcullis-l7", None)) as (world,):
-            for self.round in range(max(1, self.options.rounds // 3)):
+        turns of a second: they are given longer. From few to many in a fresh world each round: pools keep what a
+        crowd needed."""
+        for self.round in range(max(1, self.options.rounds // 3)):
+            with self.standing(("portcullis-l7", None)) as (world,):
                 for c in GROWTH_CONNECTIONS:
-                    self.attempt(world, "growth-connections", c, lambda c=c: world.looped(
+                    self.attempt(world, "growth-connections", c, lambda c=c, w=world: w.looped(
                         c, self.options.seconds + c // 1000))
         for kind, sizes in (("pods", GROWTH_PODS), ("policies", GROWTH_POLICIES)):
             self.grown(kind, sizes)

@@ -12,7 +12,9 @@ static struct exchange *admission_exchange_of(struct fair_item *turn)
 
 static bool admission_is_mixed(const struct worker *w)
 {
-	return w->now_ns < w->admission.mixed_ns + ADMISSION_MIXED_NS;
+	const struct admission *a = &w->admission;
+
+	return a->mixed_ns && w->now_ns < a->mixed_ns + ADMISSION_MIXED_NS;
 }
 
 static bool admission_has_room(const struct worker *w, uint8_t flow)
@@ -50,10 +52,10 @@ bool admission_enter(struct exchange *x)
 		return true;
 	if (x->waiting)
 		return false;
-	if (a->latest != x->flow) {
-		a->latest = x->flow;
+	if (a->latest != x->flow && w->now_ns < a->latest_ns + ADMISSION_MIXED_NS)
 		a->mixed_ns = w->now_ns;
-	}
+	a->latest = x->flow;
+	a->latest_ns = w->now_ns;
 	admission_begin_epoch(w, x->flow);
 	if (!a->waiting.head[x->flow] && admission_has_room(w, x->flow)) {
 		admission_grant(x);

@@ -21,8 +21,9 @@ struct admission_line {
 struct admission {
 	struct fair_queue waiting; // exchanges whose next request is held
 	struct admission_line lines[FAIR_FLOWS];
-	uint8_t latest;	   // whose request was the latest
-	uint64_t mixed_ns; // when that last changed
+	uint8_t latest;	    // whose request was the latest
+	uint64_t latest_ns; // and when it came
+	uint64_t mixed_ns;  // when one last came soon behind another workload's; 0: never
 };
 
 // May this exchange's next request be looked at? If not, EVENT_TURN comes when it may.
