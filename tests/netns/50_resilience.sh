@@ -22,6 +22,7 @@ check() { # NAME
 	same "$1: no request failed" 0 "$(result | jq -r .failed)"
 	same "$1: no long-lived connection was cut" 0 "$(result | jq -r .cut)"
 	echo "# $1: $(result)"
+	[[ $(result | jq -r .failed) == 0 ]] || grep -h -o -E '"reporter":"[a-z]+"|"end":"[a-z_]+"' "$W"/n?/access.log | paste -d ' ' - - | sort | uniq -c | sed 's/^/# /'
 	: >"$W/log/rate"
 }
 
