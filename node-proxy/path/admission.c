@@ -7,7 +7,7 @@
 
 static struct exchange *admission_exchange_of(struct fair_item *turn)
 {
-	return (struct exchange *)((uint8_t *)turn - offsetof(struct exchange, turn_item));
+	return (struct exchange *)((uint8_t *)turn - offsetof(struct exchange, admission.turn));
 }
 
 static bool admission_is_mixed(const struct worker *w)
@@ -39,8 +39,8 @@ static void admission_grant(struct exchange *x)
 	struct admission_line *line = &x->worker->admission.lines[x->flow];
 
 	line->under_way++;
-	x->admitted = true;
-	x->admission_epoch = line->epoch;
+	x->admission.admitted = true;
+	x->admission.epoch = line->epoch;
 }
 
 bool admission_enter(struct exchange *x)
@@ -48,9 +48,9 @@ bool admission_enter(struct exchange *x)
 	struct worker *w = x->worker;
 	struct admission *a = &w->admission;
 
-	if (x->admitted)
+	if (x->admission.admitted)
 		return true;
-	if (x->waiting)
+	if (x->admission.waiting)
 		return false;
 	if (a->latest != x->flow && w->now_ns < a->latest_ns + ADMISSION_MIXED_NS)
 		a->mixed_ns = w->now_ns;
@@ -61,8 +61,8 @@ bool admission_enter(struct exchange *x)
 		admission_grant(x);
 		return true;
 	}
-	x->waiting = true;
-	fair_put(&a->waiting, x->flow, &x->turn_item);
+	x->admission.waiting = true;
+	fair_put(&a->waiting, x->flow, &x->admission.turn);
 	w->counters.requests_held++;
 	return false;
 }
@@ -72,12 +72,12 @@ void admission_leave(struct exchange *x)
 	struct admission *a = &x->worker->admission;
 	struct admission_line *line = &a->lines[x->flow];
 
-	if (x->waiting)
-		fair_remove(&a->waiting, x->flow, &x->turn_item);
-	x->waiting = false;
-	if (x->admitted && x->admission_epoch == line->epoch)
+	if (x->admission.waiting)
+		fair_remove(&a->waiting, x->flow, &x->admission.turn);
+	x->admission.waiting = false;
+	if (x->admission.admitted && x->admission.epoch == line->epoch)
 		line->under_way--;
-	x->admitted = false;
+	x->admission.admitted = false;
 }
 
 static void admission_release_line(struct worker *w, uint8_t flow)
@@ -88,8 +88,8 @@ static void admission_release_line(struct worker *w, uint8_t flow)
 	while (waiting->head[flow] && admission_has_room(w, flow)) {
 		struct exchange *x = admission_exchange_of(waiting->head[flow]);
 
-		fair_remove(waiting, flow, &x->turn_item);
-		x->waiting = false;
+		fair_remove(waiting, flow, &x->admission.turn);
+		x->admission.waiting = false;
 		admission_grant(x);
 		exchange_post(x, EVENT_TURN);
 	}

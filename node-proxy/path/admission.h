@@ -18,6 +18,14 @@ struct admission_line {
 	uint32_t under_way; // of this epoch
 };
 
+// An exchange's.
+struct admission_place {
+	struct fair_item turn; // in its line, while waiting
+	bool waiting;	       // the next request is held
+	bool admitted;	       // a request is under way ...
+	uint32_t epoch;	       // ... and was counted in this one
+};
+
 struct admission {
 	struct fair_queue waiting; // exchanges whose next request is held
 	struct admission_line lines[FAIR_FLOWS];

@@ -10,6 +10,7 @@
 
 #include "decide/decide.h"
 #include "io/timer.h"
+#include "path/admission.h"
 #include "path/end_reason.h"
 #include "path/leg.h"
 #include "path/record.h"
@@ -116,10 +117,7 @@ struct exchange {
 	uint8_t empty_lines;   // before the request that is awaited
 	uint8_t turn_requests; // looked at in this turn
 	uint32_t turn;
-	struct fair_item turn_item; // in its line, while waiting
-	bool waiting;		    // the next request is held
-	bool admitted;		    // a request is under way, and counted in this epoch
-	uint32_t admission_epoch;
+	struct admission_place admission;
 	uint32_t linger_bytes;
 	uint32_t linger_pending;
 	struct claim *claim; // of an inbound stream, until it has been checked

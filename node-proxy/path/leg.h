@@ -30,14 +30,14 @@ struct leg {
 	uint64_t bytes_out;
 	// STREAM
 	uint32_t stream_id;
-	uint32_t credit;     // bytes that we may still send
-	uint32_t granted;    // bytes that the peer may still send
-	uint32_t unreleased; // bytes received and not yet given back as credit
-	uint32_t window;     // what granted + unreleased add up to
-	struct queue out;    // waits for credit, the handshake or the tunnel's turn
-	struct queue early;  // came over the bulk connection before this direction's MOVE
-	struct fair_item turn; // in the mux's fair queue, while pending
-	bool pending;
+	uint32_t credit;       // bytes that we may still send
+	uint32_t granted;      // bytes that the peer may still send
+	uint32_t unreleased;   // bytes received and not yet given back as credit
+	uint32_t window;       // what granted + unreleased add up to
+	struct queue out;      // waits for credit, the handshake or the tunnel's turn
+	struct queue early;    // came over the bulk connection before this direction's MOVE
+	struct fair_item turn; // in the fair queue of a mux
+	struct mux *pending;   // that one; NULL: in none
 	bool open_wanted;
 	bool fin_sent;
 	bool on_bulk;	   // what we send has moved to the group's bulk connection

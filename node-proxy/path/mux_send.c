@@ -197,7 +197,7 @@ void mux_mark_pending(struct leg *l)
 
 	if (l->pending || !mux_has_work(l))
 		return;
-	l->pending = true;
+	l->pending = m;
 	fair_put(&m->pending, l->exchange->flow, &l->turn);
 	mux_mark_dirty(m);
 }
@@ -206,8 +206,8 @@ void mux_unlink_pending(struct leg *l)
 {
 	if (!l->pending)
 		return;
-	fair_remove(&mux_sender(l)->pending, l->exchange->flow, &l->turn);
-	l->pending = false;
+	fair_remove(&l->pending->pending, l->exchange->flow, &l->turn);
+	l->pending = NULL;
 }
 
 void mux_write_fin(struct leg *l)
@@ -279,7 +279,7 @@ static void mux_pump(struct mux *m)
 	while (m->pending.waiting && !mux_is_backlogged(m) && !m->record_failed) {
 		struct leg *l = mux_leg_of(fair_take(&m->pending));
 
-		l->pending = false;
+		l->pending = NULL;
 		mux_serve(m, l);
 	}
 }

@@ -17,12 +17,16 @@ rate() { # SECONDS LONG: in the background, once the long-lived ones are open; i
 }
 result() { tail -n 1 "$W/log/rate"; }
 done_rate() { result | jq -e .done; }
+ends() { # how many exchanges so far ended how, where not in good order
+	cat "$W"/n?/access.log | jq -r 'select(.event == "exchange" and .end != "closed") | "# \(.reporter): \(.end) at port \(.["destination.port"])"' |
+		sort | uniq -c
+}
 check() { # NAME
 	until_ok 40 not_alive rate || true
 	same "$1: no request failed" 0 "$(result | jq -r .failed)"
 	same "$1: no long-lived connection was cut" 0 "$(result | jq -r .cut)"
 	echo "# $1: $(result)"
-	[[ $(result | jq -r .failed) == 0 ]] || grep -h -o -E '"reporter":"[a-z]+"|"end":"[a-z_]+"' "$W"/n?/access.log | paste -d ' ' - - | sort | uniq -c | sed 's/^/# /'
+	[[ $(result | jq -r .failed) == 0 ]] || ends
 	: >"$W/log/rate"
 }
 
