@@ -22,7 +22,7 @@ all() {
 	done
 	return $wrong
 }
-git ls-files 'node-proxy/*.[ch]' 'policy-sync/*.[ch]' 'iptables/*.[ch]' '*.sh' '*.py' | all
+git ls-files 'node-proxy/*.[ch]' 'policy-sync/*.[ch]' 'iptables/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' '*.sh' '*.py' | all
 
 planted=$(mktemp --suffix=.c)
 trap 'rm -f "$planted"' EXIT

@@ -57,6 +57,26 @@ static uint64_t number(yyjson_doc *doc, const char *key)
 	return yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(doc), key));
 }
 
+// Every string of a record: its key in the log, and a value.
+static const struct {
+	const char *key, *value;
+} said[RECORD_STRINGS] = {
+	{"source.identity", "spiffe://td/ns/shop/sa/a"},
+	{"source.pod", "shop/a"},
+	{"target.identity", "spiffe://td/ns/shop/sa/b"},
+	{"target.pod", "shop/b"},
+	{"service", "shop/web"},
+	{"policy", "SecurityPolicy/shop/p"},
+	{"rule", "no-admin"},
+	{"audit.policy", "SecurityPolicy/shop/q"},
+	{"audit.rule", "later"},
+	{"http.request.method", "GET"},
+	{"url.path", "/admin"},
+	{"http.request.header.host", "web.shop"},
+	{"detail", "one sentence"},
+	{"peer.node", "n2"},
+};
+
 static void an_exchange_says_who_what_and_why(void **state)
 {
 	struct record r = {
@@ -82,39 +102,11 @@ static void an_exchange_says_who_what_and_why(void **state)
 	yyjson_doc *doc;
 
 	(void)state;
-	static const char *const values[RECORD_STRINGS] = {"spiffe://td/ns/shop/sa/a",
-							   "shop/a",
-							   "spiffe://td/ns/shop/sa/b",
-							   "shop/b",
-							   "shop/web",
-							   "SecurityPolicy/shop/p",
-							   "no-admin",
-							   "SecurityPolicy/shop/q",
-							   "later",
-							   "GET",
-							   "/admin",
-							   "web.shop",
-							   "one sentence",
-							   "n2"};
-	static const char *const keys[RECORD_STRINGS] = {"source.identity",
-							 "source.pod",
-							 "target.identity",
-							 "target.pod",
-							 "service",
-							 "policy",
-							 "rule",
-							 "audit.policy",
-							 "audit.rule",
-							 "http.request.method",
-							 "url.path",
-							 "http.request.header.host",
-							 "detail",
-							 "peer.node"};
 	for (int i = 0; i < RECORD_STRINGS; i++)
-		strings[i] = slice_str(values[i]);
+		strings[i] = slice_str(said[i].value);
 	doc = format(&r, strings);
 	for (int i = 0; i < RECORD_STRINGS; i++)
-		assert_string_equal(text(doc, keys[i]), values[i]);
+		assert_string_equal(text(doc, said[i].key), said[i].value);
 	assert_string_equal(text(doc, "time"), "2025-11-24T16:00:00.001Z");
 	assert_string_equal(text(doc, "event"), "exchange");
 	assert_string_equal(text(doc, "reporter"), "destination");
