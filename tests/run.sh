@@ -4,7 +4,7 @@
 #
 #   run.sh                     all
 #   run.sh unit netns          some kinds
-#   run.sh walks               tests whose name contains a word
+#   run.sh walks unit/core      tests whose kind/name contains a word
 #   SIM_SEEDS=100000 run.sh sim  so many simulated worlds; SIM_SECONDS (60) of them by default
 #
 # Unit tests and scenarios run on sanitized programs; a scenario that says "# build: release" in its
@@ -44,7 +44,7 @@ name_wanted() { # KIND NAME
 	local w
 	((${#wanted[@]})) || return 0
 	for w in "${wanted[@]}"; do
-		[[ $w == "$1" || $2 == *"$w"* ]] && return 0
+		[[ $w == "$1" || $1/$2 == *"$w"* ]] && return 0
 	done
 	return 1
 }
@@ -151,4 +151,5 @@ if ((skipped)); then
 else
 	printf '%d passed, %d failed\n' "$passed" "$failed"
 fi
+((passed + failed + skipped)) || echo "no test is called so: ${wanted[*]}" >&2
 ((failed == 0 && passed > 0))
