@@ -277,8 +277,7 @@ void conn_on_io(struct conn *c, const struct ring_completion *done)
 // ---- end of turn -------------------------------------------------------------------------------
 
 // Does anybody wait for the end of this send? Not while so little is queued that no source is stopped
-// by it (a leg resumes its source below its limits, a stream gives credit back, long before), and nothing
-// is to follow it.
+// by it (leg_pending_on_source), and nothing is to follow it.
 static bool conn_may_send_lazily(const struct conn *c)
 {
 	return c->state == CONN_OPEN && !c->write_shut && !c->send_cut &&

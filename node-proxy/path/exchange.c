@@ -142,11 +142,13 @@ void exchange_balance(struct exchange *x)
 {
 	uint32_t relay_mark = pressure_mark(x->worker, LEG_HIGH_BYTES);
 	uint32_t down_mark = x->relaying ? relay_mark : UNREAD_LIMIT_BYTES; // a head has to fit
+	uint32_t down = x->unread[DOWN].len + leg_pending_on_source(&x->leg[UP]);
+	uint32_t up = x->unread[UP].len + leg_pending_on_source(&x->leg[DOWN]);
 
 	if (x->ended)
 		return;
-	leg_outstanding(&x->leg[DOWN], x->unread[DOWN].len + leg_pending(&x->leg[UP]), down_mark);
-	leg_outstanding(&x->leg[UP], x->unread[UP].len + leg_pending(&x->leg[DOWN]), relay_mark);
+	leg_outstanding(&x->leg[DOWN], down, down_mark);
+	leg_outstanding(&x->leg[UP], up, relay_mark);
 }
 
 // ---- the machine -------------------------------------------------------------------------------

@@ -113,6 +113,13 @@ uint32_t leg_pending(const struct leg *l)
 	return l->type == LEG_TCP ? l->conn->out.bytes : l->out.bytes;
 }
 
+uint32_t leg_pending_on_source(const struct leg *l)
+{
+	uint32_t pending = leg_pending(l);
+
+	return l->type == LEG_TCP && pending <= SEND_LAZY_BYTES_MAX ? 0 : pending;
+}
+
 static void leg_outstanding_tcp(struct leg *l, uint32_t bytes, uint32_t mark)
 {
 	struct conn *c = l->conn;

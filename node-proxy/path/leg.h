@@ -53,6 +53,9 @@ enum err must_check leg_write(struct leg *l, struct slice data);
 void leg_write_fin(struct leg *l);
 // Bytes accepted and not yet on their way.
 uint32_t leg_pending(const struct leg *l);
+// As many of them as hold up whoever they came from. So few that the end of their send is not told
+// (SEND_LAZY_BYTES_MAX) are none: nobody may wait for them, whatever lies unread besides.
+uint32_t leg_pending_on_source(const struct leg *l);
 // Of what this leg delivered, so many bytes still lie with us: resumes or pauses the reading, or
 // grants credit. mark is where reading has to stop.
 void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark);

@@ -50,8 +50,8 @@
 #define CONNS_MAX	       131072
 #define TUNNELS_MAX	       4096
 #define STREAMS_PER_TUNNEL_MAX 65536
-// A send of at most so much has nobody waiting for its end: it is half of the smallest window and of the
-// smallest mark (TIGHT_BYTES), so neither a stream's credit nor a stopped source waits for it.
+// A send of at most so much has nobody waiting for its end: it does not count where a source is stopped or
+// given credit (leg_pending_on_source), and is half of the smallest mark (TIGHT_BYTES).
 #define SEND_LAZY_BYTES_MAX (TIGHT_BYTES / 2)
 // A pod's receive of so many bytes makes the next one take a large buffer.
 #define READ_BULK_BYTES (16 << 10)
