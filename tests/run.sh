@@ -79,7 +79,7 @@ run_unit() {
 
 # SIM_SEEDS=100000: so many worlds, however long it takes; else as many as there is time for.
 run_sim() {
-	local sim=build/asan/tests/sim/sim limit=("--seeds" "1-500" "--seconds" "${SIM_SECONDS:-60}")
+	local sim=build/asan/tests/sim/sim limit=("--seeds" "1-100000" "--seconds" "${SIM_SECONDS:-60}")
 	[[ ! ${SIM_SEEDS:-} ]] || limit=("--seeds" "1-$SIM_SEEDS")
 	run_one sim worlds "${SIM_LIMIT_SECONDS:-7200}" "$sim" "${limit[@]}" --jobs "$(nproc)"
 	run_one sim faults 900 bash tests/sim/faults.sh
