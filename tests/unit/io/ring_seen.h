@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "io/ring.c" // the file itself: one test asks the ring for what its header cannot ask
+#include "io/ring_usual.h"
 #include "io/sock.h"
 
 #define EVENTS_MAX 4096
@@ -89,18 +90,6 @@ static inline uint32_t times_seen(const struct io_op *op)
 		n += seen[i].op == op;
 	return n;
 }
-
-static struct ring_config usual = {
-	.entries = 64,
-	.completion_entries = 256,
-	.stream_buffers = 8,
-	.stream_buffer_bytes = 4096,
-	.tunnel_buffers = 4,
-	.tunnel_buffer_bytes = 16384,
-	.bulk_buffers = 4,
-	.bulk_buffer_bytes = 65536,
-	.restrict_operations = true,
-};
 
 static inline int setup_with(const struct ring_config *config)
 {

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "io/ring.c" // the file itself: does this kernel have lazy sends?
+#include "io/ring_usual.h"
 
 #define WAIT_NS (5 * NS_PER_S)
 #define OPS	2000
@@ -50,21 +51,10 @@ static uint64_t turn(uint64_t wait_ns)
 
 static int setup(void **state)
 {
-	struct ring_config config = {
-		.entries = 64,
-		.completion_entries = 256,
-		.stream_buffers = 8,
-		.stream_buffer_bytes = 4096,
-		.tunnel_buffers = 4,
-		.tunnel_buffer_bytes = 16384,
-		.bulk_buffers = 4,
-		.bulk_buffer_bytes = 65536,
-		.restrict_operations = true,
-	};
 	struct reason why = {0};
 
 	(void)state;
-	if (ring_new(&config, &ring, &why) != ERR_OK)
+	if (ring_new(&usual, &ring, &why) != ERR_OK)
 		fail_msg("%s", why.text);
 	memset(ops, 0, sizeof(ops));
 	ended = 0;
