@@ -46,7 +46,7 @@ same "four each way at once" "8 $sum" "$(cat "$W"/down? "$W"/up? | sort | uniq -
 same "still one bulk connection" 2 "$(tunnels | wc -l)"
 
 # A reader that stops half way holds a moved flow open; then the bulk connection dies.
-coproc in_ns p-client /usr/bin/python3 -c "
+converse p-client /usr/bin/python3 -c "
 import socket, sys
 s = socket.create_connection(('$ip', 9005))
 got = 0
@@ -60,15 +60,15 @@ try:
     print('closed')
 except ConnectionResetError:
     print('reset')"
-read -rt 20 -u "${COPROC[0]}" line || true
+read -rt 20 -u "$talk_out" line || true
 same "a flow has moved" moved "$line"
 # Beside it, one that has not: its connection outlives the other's.
-coproc_out=${COPROC[0]} coproc_in=${COPROC[1]}
 exec 7> >(in_ns p-client timeout 30 socat -t 5 - "TCP:$ip:9006" >"$W/small")
 printf hello >&7
 in_ns n1 ss -K dport = :14443 sport = ":$(bulk_port)" >/dev/null 2>&1 || true
-echo go >&"$coproc_in"
-read -rt 20 -u "$coproc_out" line || true
+echo go >&"$talk_in"
+read -rt 20 -u "$talk_out" line || true
+hang_up
 same "it is reset, not cut short in silence" reset "$line"
 same "others do not notice" "220 hello 10.245.1.10" "$(banner)"
 exec 7>&-

@@ -15,13 +15,13 @@ connections=48
 # burst POD HOST PORT PATH: prints the statuses' numbers, and in how many workers of n2 they were.
 burst() {
 	local from=$1
-	coproc in_ns "p-$from" "${clients[@]}" burst "$2" "$3" "$4" "$connections"
-	local answer pid=$COPROC_PID
-	read -r answer <&"${COPROC[0]}"
+	converse "p-$from" "${clients[@]}" burst "$2" "$3" "$4" "$connections"
+	local answer
+	read -r -u "$talk_out" answer
 	workers=$(in_ns n2 curl -s -m 2 http://127.0.0.1:15020/debug/connections | jq -r .worker | sort -u | wc -l)
-	echo go >&"${COPROC[1]}"
-	read -r answer <&"${COPROC[0]}"
-	wait "$pid"
+	echo go >&"$talk_in"
+	read -r -u "$talk_out" answer
+	hang_up
 	statuses=$(jq -r '"\(.["200"] // 0) \(.["429"] // 0)"' <<<"$answer")
 }
 

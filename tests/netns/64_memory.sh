@@ -17,18 +17,17 @@ at_most() { # NAME LIMIT GOT
 
 # gather VERB COUNT: holds them in the background until let_go.
 gather() {
-	coproc in_ns p-client "${crowd[@]}" "$1" "$(pod_ip server)" 9090 "$2"
-	gather_in=${COPROC[1]} gather_out=${COPROC[0]} gather_pid=$COPROC_PID
+	converse p-client "${crowd[@]}" "$1" "$(pod_ip server)" 9090 "$2"
 	local line=''
-	read -rt 120 -u "$gather_out" line || true
+	read -rt 120 -u "$talk_out" line || true
 	same "$2 connections, $1" "$2" "$(jq -r .open <<<"${line:-null}")"
 }
 let_go() { # how many of them had been cut is in $cut
 	local line=''
-	echo go >&"$gather_in"
-	read -rt 30 -u "$gather_out" line || true
+	echo go >&"$talk_in"
+	read -rt 30 -u "$talk_out" line || true
 	cut=$(jq -r .cut <<<"${line:-null}")
-	wait "$gather_pid" || true
+	hang_up
 }
 open_exchanges() { [[ $(metric "$1" portcullis_exchanges_open) == "$2" ]]; }
 

@@ -20,18 +20,17 @@ echoes() { in_ns p-client "${crowd[@]}" ask "$(pod_ip server)" 9091 2000; }
 open_exchanges() { [[ $(metric "$1" portcullis_exchanges_open) == "$2" ]]; }
 
 stall() {
-	coproc in_ns p-client "${crowd[@]}" stalled "$(pod_ip server)" 9090 "$count"
-	stall_in=${COPROC[1]} stall_out=${COPROC[0]} stall_pid=$COPROC_PID
+	converse p-client "${crowd[@]}" stalled "$(pod_ip server)" 9090 "$count"
 	local line=''
-	read -rt 120 -u "$stall_out" line || true
+	read -rt 120 -u "$talk_out" line || true
 	same "$count readers that do not read" "$count" "$(jq -r .open <<<"${line:-null}")"
 }
 let_go() {
 	local line=''
-	echo go >&"$stall_in"
-	read -rt 60 -u "$stall_out" line || true
+	echo go >&"$talk_in"
+	read -rt 60 -u "$talk_out" line || true
 	echo "# reset for what they held: $(jq -r .cut <<<"${line:-null}")"
-	wait "$stall_pid" || true
+	hang_up
 }
 
 # Nothing moves any more: what was to be filled is full.

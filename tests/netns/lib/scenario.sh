@@ -77,6 +77,18 @@ serve() { # POD KIND PORT...: and wait until it listens
 	spawn "$2-$3-$1" "p-$1" /usr/bin/python3 "$world_here/servers.py" "${@:2}"
 	until_ok 10 listens "$1" "$3" || die "$2 does not listen on $1:$3"
 }
+# converse NAMESPACE COMMAND...: in the background; write to $talk_in, read from $talk_out, wait for $talk_pid.
+# They are copies of the coprocess's descriptors: bash closes its own when it sees the process end, and an
+# answer that was not read yet would be lost.
+converse() {
+	coproc in_ns "$@"
+	talk_pid=$COPROC_PID
+	exec {talk_in}>&"${COPROC[1]}" {talk_out}<&"${COPROC[0]}"
+}
+hang_up() { # waits for its end
+	wait "$talk_pid" || true
+	exec {talk_in}>&- {talk_out}<&-
+}
 listens() { [[ -n $(in_ns "p-$1" ss -Hltn "sport = :$2") ]]; }
 get() { in_ns p-client curl -s -g -m 8 "$@"; }
 code() { get -o /dev/null -w '%{http_code}' "$@" || true; }
