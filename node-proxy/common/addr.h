@@ -22,7 +22,7 @@ struct cidr {
 	uint8_t bits;
 };
 
-#define ADDR_TEXT_MAX 46	   // INET6_ADDRSTRLEN
+#define ADDR_TEXT_MAX	   46 // INET6_ADDRSTRLEN
 #define ADDR_PORT_TEXT_MAX 56 // [addr]:port
 
 bool addr_is_none(struct addr a);

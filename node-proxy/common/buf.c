@@ -131,7 +131,10 @@ void buf_printf(struct buf *b, const char *format, ...)
 static size_t utf8_sequence(const uint8_t *p, size_t left)
 {
 	uint8_t lead = p[0];
-	size_t n = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : 4;
+	size_t n = lead < 0x80			 ? 1
+		   : lead >= 0xc2 && lead < 0xe0 ? 2
+		   : (lead & 0xf0) == 0xe0	 ? 3
+						 : 4;
 
 	if (lead >= 0x80 && (lead < 0xc2 || lead > 0xf4))
 		return 0;

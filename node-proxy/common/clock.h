@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define NS_PER_MS 1000000ull
-#define NS_PER_S 1000000000ull
+#define NS_PER_S  1000000000ull
 
 uint64_t clock_monotonic_ns(void);
 uint64_t clock_unix_ms(void);

@@ -9,12 +9,12 @@
 
 enum err {
 	ERR_OK = 0,
-	ERR_AGAIN,	 // more input or another try is needed; nothing is lost
-	ERR_NOMEM,	 // a bounded pool, arena or heap is used up
-	ERR_FULL,	 // a bounded table, queue or buffer is full
-	ERR_MALFORMED,	 // bytes from outside break their grammar
-	ERR_TOO_LARGE,	 // within the grammar, above a published limit
-	ERR_RANGE,	 // a number outside its allowed range
+	ERR_AGAIN,     // more input or another try is needed; nothing is lost
+	ERR_NOMEM,     // a bounded pool, arena or heap is used up
+	ERR_FULL,      // a bounded table, queue or buffer is full
+	ERR_MALFORMED, // bytes from outside break their grammar
+	ERR_TOO_LARGE, // within the grammar, above a published limit
+	ERR_RANGE,     // a number outside its allowed range
 	ERR_NOT_FOUND,
 	ERR_EXISTS,
 	ERR_UNSUPPORTED, // understood, and not done here

@@ -5,8 +5,14 @@
 
 enum jwt_alg {
 	JWT_ALG_NONE = 0, // "none" and everything unknown: always refused
-	JWT_RS256, JWT_RS384, JWT_RS512,
-	JWT_PS256, JWT_PS384, JWT_PS512,
-	JWT_ES256, JWT_ES384, JWT_ES512,
+	JWT_RS256,
+	JWT_RS384,
+	JWT_RS512,
+	JWT_PS256,
+	JWT_PS384,
+	JWT_PS512,
+	JWT_ES256,
+	JWT_ES384,
+	JWT_ES512,
 	JWT_EDDSA,
 };

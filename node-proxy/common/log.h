@@ -21,12 +21,12 @@ struct log_field {
 		struct slice slice;
 	};
 };
-#define LOG_S(k, v) ((struct log_field){.key = (k), .kind = LOG_STR, .str = (v)})
-#define LOG_N(k, v) ((struct log_field){.key = (k), .kind = LOG_NUM, .num = (int64_t)(v)})
-#define LOG_B(k, v) ((struct log_field){.key = (k), .kind = LOG_SLICE, .slice = (v)})
+#define LOG_S(k, v)    ((struct log_field){.key = (k), .kind = LOG_STR, .str = (v)})
+#define LOG_N(k, v)    ((struct log_field){.key = (k), .kind = LOG_NUM, .num = (int64_t)(v)})
+#define LOG_B(k, v)    ((struct log_field){.key = (k), .kind = LOG_SLICE, .slice = (v)})
 #define LOG_FIELDS_MAX 24
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n);
-#define log_event(level, event, ...)                                                          \
-	log_write((level), (event), (struct log_field[]){__VA_ARGS__},                        \
+#define log_event(level, event, ...)                                                               \
+	log_write((level), (event), (struct log_field[]){__VA_ARGS__},                             \
 		  sizeof((struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 bool log_level_parse(struct slice text, enum log_level *out);

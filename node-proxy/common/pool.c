@@ -42,8 +42,9 @@ static bool pool_grow(struct pool *p)
 
 	if (count == 0)
 		return false;
-	slab = aligned_alloc(POOL_ALIGN, (sizeof(*slab) + count * p->object_bytes + POOL_ALIGN - 1) /
-						 POOL_ALIGN * POOL_ALIGN);
+	slab = aligned_alloc(POOL_ALIGN,
+			     (sizeof(*slab) + count * p->object_bytes + POOL_ALIGN - 1) /
+				     POOL_ALIGN * POOL_ALIGN);
 	if (!slab)
 		return false;
 	slab->next = p->slabs;

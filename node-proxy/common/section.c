@@ -8,9 +8,9 @@
 #include "common/msgpack_read.h"
 
 static const char *const kind_names[SECTION_KIND_COUNT] = {
-	[SECTION_NONE] = "none",	 [SECTION_META] = "meta",
-	[SECTION_NODES] = "nodes",	 [SECTION_WORKLOADS] = "workloads",
-	[SECTION_SERVICES] = "services", [SECTION_POLICIES] = "policies",
+	[SECTION_NONE] = "none",	   [SECTION_META] = "meta",
+	[SECTION_NODES] = "nodes",	   [SECTION_WORKLOADS] = "workloads",
+	[SECTION_SERVICES] = "services",   [SECTION_POLICIES] = "policies",
 	[SECTION_PROVIDERS] = "providers", [SECTION_LIMITS] = "limits",
 	[SECTION_TRUST] = "trust",
 };

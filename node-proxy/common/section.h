@@ -9,7 +9,7 @@
 #include "common/snapshot_schema.h"
 
 #define SECTION_NAME_MAX 32 // "workloads/ff"
-#define SECTION_SHARDS 256
+#define SECTION_SHARDS	 256
 
 struct section_name {
 	enum section_kind kind;

@@ -364,11 +364,11 @@ static enum err decode(struct slice value, struct arena *a, const struct table *
 #define CODEC(name, type)                                                                          \
 	void snapshot_encode_##name(struct buf *out, const struct type *v)                         \
 	{                                                                                          \
-		encode(out, &snapshot_##name##_table, v);                                                     \
+		encode(out, &snapshot_##name##_table, v);                                          \
 	}                                                                                          \
 	enum err snapshot_decode_##name(struct slice value, struct arena *a, struct type *out)     \
 	{                                                                                          \
-		return decode(value, a, &snapshot_##name##_table, out);                                       \
+		return decode(value, a, &snapshot_##name##_table, out);                            \
 	}
 
 CODEC(meta, ss_meta)

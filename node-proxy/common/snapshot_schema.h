@@ -12,24 +12,24 @@
 #include "common/slice.h"
 
 #define SNAPSHOT_SCHEMA_VERSION 1
-#define SNAPSHOT_SCHEMA_OLDEST 1
+#define SNAPSHOT_SCHEMA_OLDEST	1
 
 // Published limits; a snapshot beyond them is refused with its reason.
-#define SNAPSHOT_BYTES_MAX (256u << 20)
-#define SNAPSHOT_SECTIONS_MAX 1024
-#define SNAPSHOT_RECORD_BYTES_MAX (1u << 20)
-#define SNAPSHOT_NODES_MAX 10000
-#define SNAPSHOT_WORKLOADS_MAX 500000
-#define SNAPSHOT_SERVICES_MAX 50000
-#define SNAPSHOT_POLICIES_MAX 50000
-#define SNAPSHOT_LIMITS_MAX 50000
-#define SNAPSHOT_ADDRS_PER_OBJECT_MAX 64
-#define SNAPSHOT_PORTS_PER_OBJECT_MAX 256
-#define SNAPSHOT_RULES_PER_POLICY_MAX 4096
-#define SNAPSHOT_GROUPS_PER_POLICY_MAX 32
+#define SNAPSHOT_BYTES_MAX		  (256u << 20)
+#define SNAPSHOT_SECTIONS_MAX		  1024
+#define SNAPSHOT_RECORD_BYTES_MAX	  (1u << 20)
+#define SNAPSHOT_NODES_MAX		  10000
+#define SNAPSHOT_WORKLOADS_MAX		  500000
+#define SNAPSHOT_SERVICES_MAX		  50000
+#define SNAPSHOT_POLICIES_MAX		  50000
+#define SNAPSHOT_LIMITS_MAX		  50000
+#define SNAPSHOT_ADDRS_PER_OBJECT_MAX	  64
+#define SNAPSHOT_PORTS_PER_OBJECT_MAX	  256
+#define SNAPSHOT_RULES_PER_POLICY_MAX	  4096
+#define SNAPSHOT_GROUPS_PER_POLICY_MAX	  32
 #define SNAPSHOT_PROVIDERS_PER_POLICY_MAX 32
-#define NODE_PIN_BYTES 32
-#define NODE_PINS_MAX 4
+#define NODE_PIN_BYTES			  32
+#define NODE_PINS_MAX			  4
 
 enum section_kind {
 	SECTION_NONE = 0,
@@ -53,12 +53,12 @@ struct generation {
 struct ss_meta {
 	struct slice trust_domain; // "cluster.local"
 	uint64_t created_unix_ms;
-	uint32_t header_bytes_max;	   // request and response heads
-	uint32_t header_timeout_ms;	   // a request head has to be complete within
-	uint32_t http_idle_timeout_ms;	   // between two requests of a connection
-	uint32_t connect_timeout_ms;	   // to a pod
-	uint32_t hold_timeout_ms;	   // an unknown local source is held as long
-	uint32_t connections_per_pod_max;  // 0: the built-in default
+	uint32_t header_bytes_max;	  // request and response heads
+	uint32_t header_timeout_ms;	  // a request head has to be complete within
+	uint32_t http_idle_timeout_ms;	  // between two requests of a connection
+	uint32_t connect_timeout_ms;	  // to a pod
+	uint32_t hold_timeout_ms;	  // an unknown local source is held as long
+	uint32_t connections_per_pod_max; // 0: the built-in default
 };
 
 struct ss_node {
@@ -128,10 +128,10 @@ struct ss_service {
 	uint32_t addr_count;
 	struct ss_service_port *ports;
 	uint32_t port_count;
-	bool internal_local;		// internalTrafficPolicy: Local
-	bool external_local;		// externalTrafficPolicy: Local
-	uint32_t affinity_timeout_s;	// sessionAffinity ClientIP; 0: none
-	struct cidr *source_ranges;	// loadBalancerSourceRanges; empty: all
+	bool internal_local;	     // internalTrafficPolicy: Local
+	bool external_local;	     // externalTrafficPolicy: Local
+	uint32_t affinity_timeout_s; // sessionAffinity ClientIP; 0: none
+	struct cidr *source_ranges;  // loadBalancerSourceRanges; empty: all
 	uint32_t source_range_count;
 };
 
@@ -162,8 +162,8 @@ struct ss_path_match {
 };
 
 struct ss_claim_match {
-	struct slice name;	// dotted for nested members
-	struct slice *values;	// any of them; a claim that is an array matches by any element
+	struct slice name;    // dotted for nested members
+	struct slice *values; // any of them; a claim that is an array matches by any element
 	uint32_t value_count;
 };
 
@@ -219,8 +219,8 @@ struct ss_group {
 
 struct ss_policy {
 	struct slice id;
-	bool needs_l7;		   // a rule, JWT or limit that reads the request
-	struct slice broken;	   // not empty: refuse everything, and this is why
+	bool needs_l7;	     // a rule, JWT or limit that reads the request
+	struct slice broken; // not empty: refuse everything, and this is why
 	struct slice broken_policy;
 	// JWT: any of them may validate the token, unless groups ask for more (ss_group.providers).
 	struct slice *provider_ids;
@@ -267,7 +267,7 @@ struct ss_provider {
 };
 
 enum limit_key {
-	LIMIT_KEY_NONE = 0,   // one bucket for all that match
+	LIMIT_KEY_NONE = 0,    // one bucket for all that match
 	LIMIT_KEY_CLIENT_ADDR, // one a client address (IPv6: a /64)
 };
 

@@ -4,15 +4,24 @@
 #include "common/snapshot_tables.h"
 
 #define TEXT_BYTES_MAX 4096
-#define F(key, kind, type, member, limit) {key, kind, offsetof(struct type, member), 0, limit, NULL}
+#define F(key, kind, type, member, limit)                                                          \
+	{                                                                                          \
+		key, kind, offsetof(struct type, member), 0, limit, NULL                           \
+	}
 #define A(key, kind, type, member, count, limit)                                                   \
-	{key, kind, offsetof(struct type, member), offsetof(struct type, count), limit, NULL}
+	{                                                                                          \
+		key, kind, offsetof(struct type, member), offsetof(struct type, count), limit,     \
+			NULL                                                                       \
+	}
 #define S(key, type, member, count, limit, table)                                                  \
-	{key, FIELD_STRUCTS, offsetof(struct type, member), offsetof(struct type, count), limit,   \
-	 &table}
+	{                                                                                          \
+		key, FIELD_STRUCTS, offsetof(struct type, member), offsetof(struct type, count),   \
+			limit, &table                                                              \
+	}
 #define TABLE(name, type)                                                                          \
-	const struct table snapshot_##name##_table = {                                                 \
-		name##_fields, sizeof(name##_fields) / sizeof(name##_fields[0]), sizeof(struct type)}
+	const struct table snapshot_##name##_table = {                                             \
+		name##_fields, sizeof(name##_fields) / sizeof(name##_fields[0]),                   \
+		sizeof(struct type)}
 
 static const struct field meta_fields[] = {
 	F(1, FIELD_BYTES, ss_meta, trust_domain, 255),
@@ -51,7 +60,8 @@ static const struct field workload_fields[] = {
 	A(6, FIELD_ADDRS, ss_workload, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX),
 	F(7, FIELD_BOOL, ss_workload, enrolled, 0),
 	F(8, FIELD_BOOL, ss_workload, host_network, 0),
-	S(9, ss_workload, policies, policy_count, SNAPSHOT_PORTS_PER_OBJECT_MAX, snapshot_port_policy_table),
+	S(9, ss_workload, policies, policy_count, SNAPSHOT_PORTS_PER_OBJECT_MAX,
+	  snapshot_port_policy_table),
 };
 TABLE(workload, ss_workload);
 
@@ -79,7 +89,8 @@ static const struct field service_fields[] = {
 	F(1, FIELD_BYTES, ss_service, namespace, 63),
 	F(2, FIELD_BYTES, ss_service, name, 63),
 	A(3, FIELD_ADDRS, ss_service, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX),
-	S(4, ss_service, ports, port_count, SNAPSHOT_PORTS_PER_OBJECT_MAX, snapshot_service_port_table),
+	S(4, ss_service, ports, port_count, SNAPSHOT_PORTS_PER_OBJECT_MAX,
+	  snapshot_service_port_table),
 	F(5, FIELD_BOOL, ss_service, internal_local, 0),
 	F(6, FIELD_BOOL, ss_service, external_local, 0),
 	F(7, FIELD_U32, ss_service, affinity_timeout_s, 0),
@@ -158,14 +169,10 @@ static const struct field policy_fields[] = {
 TABLE(policy, ss_policy);
 
 static const struct field jwk_fields[] = {
-	F(1, FIELD_ENUM, ss_jwk, type, JWK_OKP + 1),
-	F(2, FIELD_BYTES, ss_jwk, kid, 512),
-	F(3, FIELD_BYTES, ss_jwk, alg, 32),
-	F(4, FIELD_BYTES, ss_jwk, crv, 32),
-	F(5, FIELD_BYTES, ss_jwk, n, 2048),
-	F(6, FIELD_BYTES, ss_jwk, e, 16),
-	F(7, FIELD_BYTES, ss_jwk, x, 256),
-	F(8, FIELD_BYTES, ss_jwk, y, 256),
+	F(1, FIELD_ENUM, ss_jwk, type, JWK_OKP + 1), F(2, FIELD_BYTES, ss_jwk, kid, 512),
+	F(3, FIELD_BYTES, ss_jwk, alg, 32),	     F(4, FIELD_BYTES, ss_jwk, crv, 32),
+	F(5, FIELD_BYTES, ss_jwk, n, 2048),	     F(6, FIELD_BYTES, ss_jwk, e, 16),
+	F(7, FIELD_BYTES, ss_jwk, x, 256),	     F(8, FIELD_BYTES, ss_jwk, y, 256),
 };
 TABLE(jwk, ss_jwk);
 

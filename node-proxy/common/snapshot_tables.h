@@ -11,8 +11,8 @@ enum field_kind {
 	FIELD_U16,
 	FIELD_U32,
 	FIELD_U64,
-	FIELD_BYTES,  // limit: length
-	FIELD_ADDRS,  // limit: count; so are those below
+	FIELD_BYTES, // limit: length
+	FIELD_ADDRS, // limit: count; so are those below
 	FIELD_CIDRS,
 	FIELD_TEXTS,
 	FIELD_U16S,

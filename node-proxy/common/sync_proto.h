@@ -19,8 +19,8 @@
 #include "common/arena.h"
 #include "common/section.h"
 
-#define SYNC_PROTO_VERSION 1
-#define SYNC_FRAME_BYTES_MAX (8u << 20)
+#define SYNC_PROTO_VERSION	1
+#define SYNC_FRAME_BYTES_MAX	(8u << 20)
 #define SYNC_FRAME_HEADER_BYTES 5
 
 enum sync_frame {

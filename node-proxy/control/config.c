@@ -108,7 +108,8 @@ static enum err parse_text(int id, char *value, struct config *c, struct reason 
 		return ERR_OK;
 	case OPTION_TUNNEL_ADDR:
 		if (addr_parse(slice_str(value), &c->tunnel_addr) != ERR_OK)
-			return err_because(ERR_CONFIG, why, "--tunnel-addr: %s is no address", value);
+			return err_because(ERR_CONFIG, why, "--tunnel-addr: %s is no address",
+					   value);
 		return ERR_OK;
 	case OPTION_LOG_LEVEL:
 		if (!log_level_parse(slice_str(value), &c->log_level))
@@ -160,8 +161,9 @@ static enum err parse_numeric(int id, const char *name, const char *value, struc
 static enum err config_check(const struct config *c, struct reason *why)
 {
 	if (!c->node || !c->run_dir || !c->sync || !c->token_file || !c->trust_file)
-		return err_because(ERR_CONFIG, why, "--node, --run-dir, --sync, --token-file and "
-						    "--trust-file are needed");
+		return err_because(ERR_CONFIG, why,
+				   "--node, --run-dir, --sync, --token-file and "
+				   "--trust-file are needed");
 	if (strlen(c->node) > 253)
 		return err_because(ERR_CONFIG, why, "--node: longer than a node's name can be");
 	if (c->workers == 0 || c->capture_port == 0 || c->tunnel_port == 0 || c->admin_port == 0)

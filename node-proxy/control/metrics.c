@@ -33,9 +33,14 @@ struct metric {
 };
 
 #define C(name, help, member)                                                                      \
-	{"portcullis_" name "_total", "counter", help, offsetof(struct metrics_sample, member)}
+	{                                                                                          \
+		"portcullis_" name "_total", "counter", help,                                      \
+			offsetof(struct metrics_sample, member)                                    \
+	}
 #define G(name, help, member)                                                                      \
-	{"portcullis_" name, "gauge", help, offsetof(struct metrics_sample, member)}
+	{                                                                                          \
+		"portcullis_" name, "gauge", help, offsetof(struct metrics_sample, member)         \
+	}
 
 static const struct metric metrics[] = {
 	C("connections_accepted", "Captured connections accepted.", counters.accepts),
@@ -125,7 +130,8 @@ static void put_ended(struct buf *out, const struct metrics_sample *workers, uin
 
 	put_head(out, name, "counter", "Exchanges ended, by reason.");
 	for (uint32_t r = 0; r < END_COUNT; r++)
-		buf_printf(out, "%s{reason=\"%s\"} %llu\n", name, end_reason_name((enum end_reason)r),
+		buf_printf(out, "%s{reason=\"%s\"} %llu\n", name,
+			   end_reason_name((enum end_reason)r),
 			   (unsigned long long)sum(workers, count,
 						   offsetof(struct metrics_sample, counters.ended) +
 							   r * sizeof(uint64_t)));
@@ -144,7 +150,8 @@ static void put_responses(struct buf *out, const struct metrics_sample *workers,
 							   c * sizeof(uint64_t)));
 }
 
-static void put_turn_histogram(struct buf *out, const struct metrics_sample *workers, uint32_t count)
+static void put_turn_histogram(struct buf *out, const struct metrics_sample *workers,
+			       uint32_t count)
 {
 	static const char name[] = "portcullis_turn_seconds";
 	const size_t buckets = offsetof(struct metrics_sample, counters.turn_buckets);

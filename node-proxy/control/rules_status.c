@@ -8,7 +8,7 @@
 #include <yyjson.h>
 #include "common/clock.h"
 
-#define RULES_BYTES_MAX 4096
+#define RULES_BYTES_MAX	 4096
 #define RULES_AGE_MAX_MS 30000
 
 enum err rules_status_check(const char *run_dir, struct reason *why)
@@ -35,7 +35,8 @@ enum err rules_status_check(const char *run_dir, struct reason *why)
 	else if (clock_unix_ms() > at + RULES_AGE_MAX_MS)
 		err = err_because(ERR_STALE, why, "portcullis-rules has not reported for a while");
 	else if (!verified)
-		err = err_because(ERR_DENIED, why, "rules are not in place: %s", error ? error : "");
+		err = err_because(ERR_DENIED, why, "rules are not in place: %s",
+				  error ? error : "");
 	yyjson_doc_free(doc);
 	return err;
 }

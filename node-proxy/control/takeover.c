@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TAKEOVER_MAGIC 0x70637431u // "pct1"
+#define TAKEOVER_MAGIC	   0x70637431u // "pct1"
 #define TAKEOVER_TIMEOUT_S 5
 
 // What travels beside the descriptors.
@@ -169,8 +169,8 @@ static enum err receive_all(int fd, struct takeover *out, struct reason *why)
 	}
 	out->count = count;
 	for (uint32_t i = 0; i < count; i++)
-		out->items[i] = (struct handed){(enum handed_kind)m.items[i].kind, m.items[i].at,
-						fds[i]};
+		out->items[i] =
+			(struct handed){(enum handed_kind)m.items[i].kind, m.items[i].at, fds[i]};
 	return ERR_OK;
 }
 

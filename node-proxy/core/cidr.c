@@ -12,7 +12,8 @@ struct interval {
 
 struct cidr_set {
 	uint32_t count;
-	uint32_t v4_count; // intervals of IPv4 networks come first: an IPv6 one never holds a mapped address
+	uint32_t
+		v4_count; // intervals of IPv4 networks come first: an IPv6 one never holds a mapped address
 	struct interval intervals[];
 };
 

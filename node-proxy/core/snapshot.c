@@ -42,8 +42,8 @@ struct snapshot {
 	struct limit **limits;
 	uint32_t limit_count;
 	// Indexes into them.
-	struct hash_index by_addr, by_uid, node_by_name, node_by_addr, service_by_name, by_service_addr,
-		by_port, by_node_port, policy_by_id, provider_by_id, limit_by_id;
+	struct hash_index by_addr, by_uid, node_by_name, node_by_addr, service_by_name,
+		by_service_addr, by_port, by_node_port, policy_by_id, provider_by_id, limit_by_id;
 };
 
 int generation_cmp(struct generation a, struct generation b)
@@ -175,8 +175,10 @@ static enum err index_workload(struct snapshot *s, uint32_t i, struct reason *wh
 		const struct workload *other = snapshot_workload_by_addr(s, r->addrs[k]);
 
 		if (other)
-			return err_because(ERR_MALFORMED, why, "pods %.*s/%.*s and %.*s/%.*s share "
-					   "the address %s", SLICE_ARG(other->record.namespace),
+			return err_because(ERR_MALFORMED, why,
+					   "pods %.*s/%.*s and %.*s/%.*s share "
+					   "the address %s",
+					   SLICE_ARG(other->record.namespace),
 					   SLICE_ARG(other->record.name), SLICE_ARG(r->namespace),
 					   SLICE_ARG(r->name), addr_format(r->addrs[k], text));
 		hash_index_insert(&s->by_addr, hash_addr(r->addrs[k]), i);
@@ -250,15 +252,17 @@ static enum err verify_policy(const struct snapshot *s, const struct ss_policy *
 {
 	for (uint32_t i = 0; i < p->provider_count; i++) {
 		if (!snapshot_provider(s, p->provider_ids[i]))
-			return err_because(ERR_MALFORMED, why, "policy %.*s names JWT provider %.*s, "
-					   "which is not there", SLICE_ARG(p->id),
-					   SLICE_ARG(p->provider_ids[i]));
+			return err_because(ERR_MALFORMED, why,
+					   "policy %.*s names JWT provider %.*s, "
+					   "which is not there",
+					   SLICE_ARG(p->id), SLICE_ARG(p->provider_ids[i]));
 	}
 	for (uint32_t i = 0; i < p->limit_count; i++) {
 		if (!snapshot_limit(s, p->limit_ids[i]))
-			return err_because(ERR_MALFORMED, why, "policy %.*s names limit %.*s, which "
-					   "is not there", SLICE_ARG(p->id),
-					   SLICE_ARG(p->limit_ids[i]));
+			return err_because(ERR_MALFORMED, why,
+					   "policy %.*s names limit %.*s, which "
+					   "is not there",
+					   SLICE_ARG(p->id), SLICE_ARG(p->limit_ids[i]));
 	}
 	return ERR_OK;
 }
@@ -272,7 +276,8 @@ static enum err verify_endpoint(const struct snapshot *s, const struct ss_servic
 
 	if (e->workload_uid.len == 0 || (w && slice_eq(w->record.uid, e->workload_uid)))
 		return ERR_OK;
-	return err_because(ERR_MALFORMED, why, "service %.*s/%.*s has endpoint %s, which is not pod %.*s's",
+	return err_because(ERR_MALFORMED, why,
+			   "service %.*s/%.*s has endpoint %s, which is not pod %.*s's",
 			   SLICE_ARG(of->namespace), SLICE_ARG(of->name),
 			   addr_format(e->addr, text), SLICE_ARG(e->workload_uid));
 }
@@ -308,8 +313,10 @@ static enum err link_workload(struct snapshot *s, uint32_t i, struct reason *why
 		const struct snapshot_policy *p = find_policy(s, w->record.policies[k].policy_id);
 
 		if (!p)
-			return err_because(ERR_MALFORMED, why, "pod %.*s/%.*s names policy %.*s, "
-					   "which is not there", SLICE_ARG(w->record.namespace),
+			return err_because(ERR_MALFORMED, why,
+					   "pod %.*s/%.*s names policy %.*s, "
+					   "which is not there",
+					   SLICE_ARG(w->record.namespace),
 					   SLICE_ARG(w->record.name),
 					   SLICE_ARG(w->record.policies[k].policy_id));
 		policies[k] = p->compiled;
@@ -340,8 +347,8 @@ static enum err snapshot_link(struct snapshot *s, struct reason *why)
 	return err;
 }
 
-enum err snapshot_new(struct generation g, struct snapshot_section *const *sections,
-		      uint32_t count, struct slice self, struct snapshot **out, struct reason *why)
+enum err snapshot_new(struct generation g, struct snapshot_section *const *sections, uint32_t count,
+		      struct slice self, struct snapshot **out, struct reason *why)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 	enum err err;
@@ -477,7 +484,8 @@ const struct ss_service *snapshot_service_by_name(const struct snapshot *s, stru
 }
 
 const struct ss_service_port *snapshot_service_port(const struct snapshot *s, struct addr a,
-						    uint16_t port, const struct ss_service **service)
+						    uint16_t port,
+						    const struct ss_service **service)
 {
 	const struct port_entry *found = NULL;
 	uint32_t at = UINT32_MAX, i;

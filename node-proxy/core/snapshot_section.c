@@ -8,7 +8,7 @@
 #include "common/snapshot_codec.h"
 
 // Decoded records may be so much larger than their bytes (msgpack is dense), plus a floor.
-#define SECTION_FACTOR 64
+#define SECTION_FACTOR	    64
 #define SECTION_FLOOR_BYTES (1u << 16)
 
 static enum err decode_policy(struct slice value, struct arena *a, struct snapshot_policy *out)
@@ -172,8 +172,7 @@ static enum err section_load(struct snapshot_section *s, struct reason *why)
 					   SLICE_ARG(key), err_name(err));
 		i++;
 	}
-	return err == ERR_OK ? err
-			     : err_because(err, why, "section %s: %s", name, err_name(err));
+	return err == ERR_OK ? err : err_because(err, why, "section %s: %s", name, err_name(err));
 }
 
 enum err snapshot_section_new(struct section_ref ref, struct slice bytes,

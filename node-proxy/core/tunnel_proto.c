@@ -5,8 +5,8 @@
 // payload, nothing recurses, unknown keys with a scalar value are skipped.
 #include "core/tunnel_proto.h"
 
-#define MAP_KEYS_MAX 15 // fixmap
-#define TEXT_MAX 255	// str8, bin8
+#define MAP_KEYS_MAX 15	 // fixmap
+#define TEXT_MAX     255 // str8, bin8
 
 enum hello_key {
 	HELLO_VERSION = 1,
@@ -54,8 +54,8 @@ enum err tunnel_decode_header(struct slice in, struct tunnel_header *out)
 	return out->bytes > TUNNEL_SKIP_MAX ? ERR_TOO_LARGE : ERR_OK;
 }
 
-void tunnel_encode_header(uint8_t out[TUNNEL_HEADER_BYTES], enum tunnel_frame type,
-			  uint32_t bytes, uint32_t stream)
+void tunnel_encode_header(uint8_t out[TUNNEL_HEADER_BYTES], enum tunnel_frame type, uint32_t bytes,
+			  uint32_t stream)
 {
 	uint32_t first = (uint32_t)type << 24 | bytes;
 

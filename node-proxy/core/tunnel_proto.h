@@ -14,46 +14,47 @@
 #include "common/snapshot_schema.h"
 
 #define TUNNEL_PROTO_VERSION 1
-#define TUNNEL_ALPN "portcullis/1"
-#define TUNNEL_HEADER_BYTES 8
+#define TUNNEL_ALPN	     "portcullis/1"
+#define TUNNEL_HEADER_BYTES  8
 // A frame fits one TLS record of 16,383 bytes.
-#define TUNNEL_DATA_MAX (16383 - TUNNEL_HEADER_BYTES)
+#define TUNNEL_DATA_MAX	   (16383 - TUNNEL_HEADER_BYTES)
 #define TUNNEL_CONTROL_MAX 4096
-#define TUNNEL_SKIP_MAX 65536
-#define TUNNEL_SLOT(id) ((id)&0xffffu)
+#define TUNNEL_SKIP_MAX	   65536
+#define TUNNEL_SLOT(id)	   ((id)&0xffffu)
 // Credit that the dialling side of a new stream holds without a word; the other side's stands in OPEN.
 #define TUNNEL_CREDIT_INITIAL (32u << 10)
-#define TUNNEL_CREDIT_MAX (256u << 10)
+#define TUNNEL_CREDIT_MAX     (256u << 10)
 
 enum tunnel_frame {
 	TUNNEL_NONE = 0,
-	TUNNEL_HELLO = 1,    // first frame of both sides, stream 0
-	TUNNEL_OPEN = 2,     // dialling side: a new stream
-	TUNNEL_OPENED = 3,   // the pod has accepted
-	TUNNEL_REFUSED = 4,  // u16 reason: the stream never was
+	TUNNEL_HELLO = 1,   // first frame of both sides, stream 0
+	TUNNEL_OPEN = 2,    // dialling side: a new stream
+	TUNNEL_OPENED = 3,  // the pod has accepted
+	TUNNEL_REFUSED = 4, // u16 reason: the stream never was
 	TUNNEL_DATA = 5,
-	TUNNEL_CREDIT = 6,   // u32 bytes that may be sent beyond what was promised
-	TUNNEL_FIN = 7,	     // no more DATA in this direction
-	TUNNEL_RESET = 8,    // u16 reason: both directions end
-	TUNNEL_PING = 9,     // 8 bytes, answered by PONG with the same
+	TUNNEL_CREDIT = 6, // u32 bytes that may be sent beyond what was promised
+	TUNNEL_FIN = 7,	   // no more DATA in this direction
+	TUNNEL_RESET = 8,  // u16 reason: both directions end
+	TUNNEL_PING = 9,   // 8 bytes, answered by PONG with the same
 	TUNNEL_PONG = 10,
-	TUNNEL_GOAWAY = 11,  // u16 reason: no new streams here; those that are open go on
-	TUNNEL_MOVE = 12,    // this direction of the stream goes on over the group's bulk connection
-	TUNNEL_REQUEST = 13, // reserved for routes: request id, traceparent, attempt around a message
+	TUNNEL_GOAWAY = 11, // u16 reason: no new streams here; those that are open go on
+	TUNNEL_MOVE = 12,   // this direction of the stream goes on over the group's bulk connection
+	TUNNEL_REQUEST =
+		13, // reserved for routes: request id, traceparent, attempt around a message
 	TUNNEL_RESPONSE = 14,
 	TUNNEL_FRAME_COUNT
 };
 
 enum tunnel_reason {
 	TUNNEL_REASON_NONE = 0,
-	TUNNEL_REASON_DENIED,	     // policy
-	TUNNEL_REASON_IDENTITY,	     // claimed source is not one pod of the sender's node
-	TUNNEL_REASON_DESTINATION,   // no such enrolled pod here
-	TUNNEL_REASON_UNREACHABLE,   // the pod refused, reset or did not answer
+	TUNNEL_REASON_DENIED,	   // policy
+	TUNNEL_REASON_IDENTITY,	   // claimed source is not one pod of the sender's node
+	TUNNEL_REASON_DESTINATION, // no such enrolled pod here
+	TUNNEL_REASON_UNREACHABLE, // the pod refused, reset or did not answer
 	TUNNEL_REASON_TIMEOUT,
 	TUNNEL_REASON_OVERLOADED,
 	TUNNEL_REASON_PROTOCOL,
-	TUNNEL_REASON_RESET,	     // the far TCP connection was reset
+	TUNNEL_REASON_RESET, // the far TCP connection was reset
 	TUNNEL_REASON_POLICY_CHANGED,
 	TUNNEL_REASON_SHUTDOWN,
 	TUNNEL_REASON_NO_SNAPSHOT,
@@ -70,8 +71,8 @@ struct tunnel_header {
 
 // ERR_AGAIN: fewer than 8 bytes; ERR_TOO_LARGE, ERR_MALFORMED: the connection has to go.
 enum err must_check tunnel_decode_header(struct slice in, struct tunnel_header *out);
-void tunnel_encode_header(uint8_t out[TUNNEL_HEADER_BYTES], enum tunnel_frame type,
-			  uint32_t bytes, uint32_t stream);
+void tunnel_encode_header(uint8_t out[TUNNEL_HEADER_BYTES], enum tunnel_frame type, uint32_t bytes,
+			  uint32_t stream);
 
 struct tunnel_hello {
 	uint32_t version;
@@ -97,7 +98,7 @@ struct tunnel_open {
 	struct slice destination_uid;
 	struct addr_port destination; // pod address and port
 	struct generation generation; // of the sender's snapshot
-	uint32_t credit; // bytes that the sender takes in answer, at first
+	uint32_t credit;	      // bytes that the sender takes in answer, at first
 };
 
 // Whole frames into out; sticky error in out->err when they do not fit.

@@ -26,7 +26,7 @@ struct decide_tokens {
 	uint32_t signatures;
 	// By the policy's providers, bit i or place i.
 	uint32_t accepted_by;
-	uint32_t unavailable; // sent a token, but has no keys to judge it by
+	uint32_t unavailable;			// sent a token, but has no keys to judge it by
 	uint8_t refusals[POLICY_PROVIDERS_MAX]; // enum jwt_refusal, of what it was sent
 };
 

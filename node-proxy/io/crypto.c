@@ -290,9 +290,11 @@ static enum err rsa_check(const struct ss_jwk *k, struct reason *why)
 	struct slice n = without_leading_zeros(k->n), e = without_leading_zeros(k->e);
 
 	if (n.len < RSA_BYTES_MIN || (n.len == RSA_BYTES_MIN && !(n.ptr[0] & 0x80)))
-		return err_because(ERR_UNSUPPORTED, why, "RSA keys below 2048 bits are not accepted");
+		return err_because(ERR_UNSUPPORTED, why,
+				   "RSA keys below 2048 bits are not accepted");
 	if (n.len > RSA_BYTES_MAX)
-		return err_because(ERR_UNSUPPORTED, why, "RSA keys above 4096 bits are not accepted");
+		return err_because(ERR_UNSUPPORTED, why,
+				   "RSA keys above 4096 bits are not accepted");
 	if (!rsa_key_is_sound(n, e))
 		return err_because(ERR_UNSUPPORTED, why, "its modulus or exponent is none of RSA");
 	return ERR_OK;

@@ -36,11 +36,13 @@ void wake_send(struct wake_queue *q, struct wake_message *m)
 
 struct wake_message *wake_take_all(struct wake_queue *q)
 {
-	struct wake_message *newest = atomic_exchange_explicit(&q->head, NULL, memory_order_acquire);
+	struct wake_message *newest =
+		atomic_exchange_explicit(&q->head, NULL, memory_order_acquire);
 	struct wake_message *oldest = NULL;
 
 	while (newest) {
-		struct wake_message *next = atomic_load_explicit(&newest->next, memory_order_relaxed);
+		struct wake_message *next =
+			atomic_load_explicit(&newest->next, memory_order_relaxed);
 
 		atomic_store_explicit(&newest->next, oldest, memory_order_relaxed);
 		oldest = newest;

@@ -76,15 +76,15 @@
 #define LINGER_MS	 2000
 // A leg that cannot be sent to for so long is dead (TCP_USER_TIMEOUT); half-closed exchanges without
 // a byte for so long are ended.
-#define USER_TIMEOUT_MS	      30000
-#define HALF_CLOSED_IDLE_MS   300000
+#define USER_TIMEOUT_MS	       30000
+#define HALF_CLOSED_IDLE_MS    300000
 #define CERTIFICATE_LIFE_MAX_S 1000000000 // longer ones count as this
-#define TUNNEL_HANDSHAKE_MS   5000
-#define TUNNEL_IDLE_MS	      300000
-#define TUNNEL_PING_MS	      10000
-#define TUNNEL_SILENCE_MS     30000
-#define TUNNEL_BACKOFF_MIN_MS 50
-#define TUNNEL_BACKOFF_MAX_MS 5000
+#define TUNNEL_HANDSHAKE_MS    5000
+#define TUNNEL_IDLE_MS	       300000
+#define TUNNEL_PING_MS	       10000
+#define TUNNEL_SILENCE_MS      30000
+#define TUNNEL_BACKOFF_MIN_MS  50
+#define TUNNEL_BACKOFF_MAX_MS  5000
 // Hostile peers: events in one second of one tunnel beyond which it is closed.
 #define TUNNEL_OPENS_PER_S_MAX	       50000
 #define TUNNEL_RESETS_PER_S_MAX	       50000

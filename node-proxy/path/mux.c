@@ -336,7 +336,8 @@ static bool mux_connect(struct mux *m)
 	struct worker *w = m->worker;
 	struct sockaddr_storage to;
 	struct sock_dial_options options = {
-		.transparent = true, // so that the rules know its segments for ours, and nobody tracks them
+		.transparent =
+			true, // so that the rules know its segments for ours, and nobody tracks them
 		.mark = w->config.mark,
 		.user_timeout_ms = USER_TIMEOUT_MS,
 		.source_port_base = (uint16_t)w->config.index,

@@ -58,8 +58,8 @@ struct worker_counters {
 	uint64_t turns, turn_ns_max, turn_ns_sum;
 	uint64_t turn_buckets[WORKER_TURN_BUCKETS]; // by worker_turn_bounds_us; the last: longer
 	uint64_t ended[END_COUNT];
-	uint64_t responses[6]; // by status class
-	uint64_t relieved;     // exchanges reset because they held the most
+	uint64_t responses[6];	// by status class
+	uint64_t relieved;	// exchanges reset because they held the most
 	uint64_t requests_held; // for others of their workload (admission.h)
 	uint64_t rate_limited, rate_overflow, would_deny;
 };

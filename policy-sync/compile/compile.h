@@ -55,7 +55,7 @@ struct compiler {
 	uint32_t made_count, made_room;
 	struct lookup made;
 	struct lookup said; // findings that many ports share
-	enum err err; // first failure
+	enum err err;	    // first failure
 };
 
 // Takes a copy of both. A record that is there stays.

@@ -211,7 +211,7 @@ struct model {
 	uint32_t object_count, object_room;
 	struct lookup names;
 	const struct model *before; // the last one, while this one is being read; or NULL
-	struct object_list texts; // held
+	struct object_list texts;   // held
 	struct object_list pods, nodes, namespaces, services, slices, policies, limits;
 	struct ss_meta meta; // MeshConfig, or its defaults
 	bool incomplete;     // something that could be a policy is not known

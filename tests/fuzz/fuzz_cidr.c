@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 			(void)cidr_format(masked, text);
 			for (uint32_t bit = masked.bits; bit < 128; bit++)
-				masked.addr.bytes[bit / 8] &= (uint8_t)~(0x80u >> (bit % 8));
+				masked.addr.bytes[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
 			one = cidr_contains(masked, probe);
 		}
 		if (one != cidr_set_contains(set, probe))

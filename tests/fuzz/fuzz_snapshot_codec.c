@@ -18,7 +18,8 @@ static void section(struct slice in, uint8_t kind)
 
 	if (snapshot_section_new(ref, in, &s, &why) != ERR_OK)
 		return;
-	if (snapshot_new((struct generation){1, 1}, &s, 1, SLICE_LIT("n"), &snapshot, &why) == ERR_OK)
+	if (snapshot_new((struct generation){1, 1}, &s, 1, SLICE_LIT("n"), &snapshot, &why) ==
+	    ERR_OK)
 		snapshot_free(snapshot);
 	buf_init_growing(&patch, 1u << 20);
 	buf_init_growing(&again, 1u << 20);

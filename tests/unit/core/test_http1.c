@@ -406,12 +406,9 @@ static void test_response_to_head(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_requests_refused),
-		cmocka_unit_test(test_bytes_replaced),
-		cmocka_unit_test(test_responses),
-		cmocka_unit_test(test_responses_refused),
-		cmocka_unit_test(test_response_to_head),
+		cmocka_unit_test(test_requests),	  cmocka_unit_test(test_requests_refused),
+		cmocka_unit_test(test_bytes_replaced),	  cmocka_unit_test(test_responses),
+		cmocka_unit_test(test_responses_refused), cmocka_unit_test(test_response_to_head),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,8 +31,8 @@ static uint32_t below(uint32_t n)
 #define PICK(list) ((list)[below(COUNT(list))])
 
 static const char *const methods[] = {"GET", "POST", "PUT", "get"};
-static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/ab", "/a/b/c", "/b", "/admin", "*",
-				    "/a;x", "/a;x/b", "/;/a", "/a%3Bx", "/a%3b"};
+static const char *const paths[] = {"/",      "/a", "/a/",  "/a/b",   "/ab",  "/a/b/c", "/b",
+				    "/admin", "*",  "/a;x", "/a;x/b", "/;/a", "/a%3Bx", "/a%3b"};
 static const char *const hosts[] = {"a.example", "b.a.example", "example",
 				    "other",	 "*.example",	"*.a.example"};
 static const char *const header_names[] = {"x-a", "x-b"};
@@ -210,11 +210,10 @@ static struct ss_policy random_policy(uint32_t n)
 	p.group_count = below(COUNT(groups) + 1);
 	p.rule_count = large ? 60 + below(RULES_MAX - 60) : below(8);
 	for (uint32_t i = 0; i < p.group_count; i++)
-		groups[i] =
-			(struct ss_group){.target = slice_str(targets[i]),
-					  .default_action = below(2) ? RULE_ALLOW : RULE_DENY,
-					  .default_policy = slice_str(defaults[i]),
-					  .default_mode = below(4) ? MODE_ENFORCE : MODE_AUDIT};
+		groups[i] = (struct ss_group){.target = slice_str(targets[i]),
+					      .default_action = below(2) ? RULE_ALLOW : RULE_DENY,
+					      .default_policy = slice_str(defaults[i]),
+					      .default_mode = below(4) ? MODE_ENFORCE : MODE_AUDIT};
 	for (uint32_t i = 0; i < p.rule_count; i++)
 		random_rule(i, p.group_count);
 	return p;

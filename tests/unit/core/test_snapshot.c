@@ -337,8 +337,16 @@ static void endpoints_are_their_pods(void **state)
 {
 	struct addr mine = v4(9), theirs = v4(10), nobodys = v4(11);
 	struct ss_workload pods[] = {
-		{.uid = L("u1"), .namespace = L("x"), .name = L("one"), .addrs = &mine, .addr_count = 1},
-		{.uid = L("u2"), .namespace = L("x"), .name = L("two"), .addrs = &theirs, .addr_count = 1},
+		{.uid = L("u1"),
+		 .namespace = L("x"),
+		 .name = L("one"),
+		 .addrs = &mine,
+		 .addr_count = 1},
+		{.uid = L("u2"),
+		 .namespace = L("x"),
+		 .name = L("two"),
+		 .addrs = &theirs,
+		 .addr_count = 1},
 	};
 	struct ss_endpoint e = {.addr = mine, .port = 80, .workload_uid = L("u1")};
 	struct ss_service_port port = {.port = 80, .endpoints = &e, .endpoint_count = 1};

@@ -252,12 +252,9 @@ static void server_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(established_both_ways),
-		cmocka_unit_test(refused_certificates),
-		cmocka_unit_test(refused_protocols),
-		cmocka_unit_test(rotation_of_roots),
-		cmocka_unit_test(doubled_roots),
-		cmocka_unit_test(unusable_configuration),
+		cmocka_unit_test(established_both_ways), cmocka_unit_test(refused_certificates),
+		cmocka_unit_test(refused_protocols),	 cmocka_unit_test(rotation_of_roots),
+		cmocka_unit_test(doubled_roots),	 cmocka_unit_test(unusable_configuration),
 		cmocka_unit_test(server_names),
 	};
 
