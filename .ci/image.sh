@@ -117,7 +117,8 @@ packages() {
 	while read -r file; do
 		printf '%s\n' "$file" "$(realpath "$file")"
 	done <"$work/taken" | sed 's|^/usr/|/|' | sort -u | sed 'p; s|^|/usr|' >"$work/asked"
-	xargs dpkg -S <"$work/asked" >"$work/owners" 2>/dev/null || true # of each file one name is wrong
+	# Of each file one name is wrong; a diversion is said too, and owns nothing.
+	{ xargs dpkg -S <"$work/asked" 2>/dev/null || true; } | grep -v '^diversion by ' >"$work/owners"
 	local file
 	while read -r file; do
 		grep -qE ": (/usr)?(${file#/usr}|$(realpath "$file" | sed 's|^/usr||'))$" "$work/owners" || die "no package owns $file"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// io/tls against another library: the openssl command as client and as server. It has no X25519MLKEM768
-// (before 3.5), so this is also what becomes of a peer that lacks it: X25519, by a second hello where
-// we dial.
+// io/tls against another library: the openssl command as client and as server. Told to offer X25519 alone
+// it is a peer that lacks X25519MLKEM768: X25519, by a second hello where we dial. Where it knows the
+// hybrid (OpenSSL 3.5 and later), both libraries have to agree on it.
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -110,7 +110,7 @@ static bool peer_receive(struct peer *p)
 }
 
 // Handshake, one line each way, and the end. Our own blocking socket: the file is about TLS.
-static void talk(struct peer *p, const char *says)
+static void talk(struct peer *p, const char *group, const char *says)
 {
 	uint8_t line[256];
 	struct buf got;
@@ -125,7 +125,7 @@ static void talk(struct peer *p, const char *says)
 	peer_flush(p);
 	if (p->end.err != ERR_OK)
 		fail_msg("%s", p->end.why.text);
-	assert_string_equal(tls_group_name(p->end.tls), "X25519");
+	assert_string_equal(tls_group_name(p->end.tls), group);
 	assert_int_equal(tls_write(p->end.tls, SLICE_LIT("hello from wolf\n")), ERR_OK);
 	peer_flush(p);
 	buf_init_fixed(&got, line, sizeof(line));
@@ -182,27 +182,27 @@ static int listen_loopback(uint16_t *port)
 	return fd;
 }
 
-static void openssl_dials_us(void **state)
+static void openssl_dials_us(const char *group)
 {
 	int pipe_fds[2];
 	uint16_t port;
 	struct peer p;
 	struct pollfd wait = {.events = POLLIN};
 
-	(void)state;
 	wait.fd = listen_loopback(&port);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipe_fds), 0);
 	pid_t child =
 		run_openssl(pipe_fds[1],
 			    "(echo hello from openssl; cat) | openssl s_client -quiet -connect "
-			    "127.0.0.1:%u -tls1_3 -alpn %s -CAfile root.pem -verify_return_error "
-			    "-cert node.pem -key node.der -keyform DER 2>s_client.log",
-			    port, ALPN);
+			    "127.0.0.1:%u -tls1_3 -groups %s -alpn %s -CAfile root.pem "
+			    "-verify_return_error -cert node.pem -key node.der -keyform DER "
+			    "2>s_client.log",
+			    port, group, ALPN);
 
 	assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
 	peer_new(&p, accept(wait.fd, NULL, NULL), true);
 	assert_true(p.fd >= 0);
-	talk(&p, "hello from openssl");
+	talk(&p, group, "hello from openssl");
 	char line[64] = {0};
 
 	assert_int_equal(recv(pipe_fds[0], line, 16, MSG_WAITALL), 16);
@@ -214,7 +214,7 @@ static void openssl_dials_us(void **state)
 
 // s_server cannot be given a socket and says nothing of a port it chose: take a free one, and wait until
 // it listens.
-static void we_dial_openssl(void **state)
+static void we_dial_openssl(const char *group)
 {
 	struct sock_dial_options options = {0};
 	struct sockaddr_storage address;
@@ -223,15 +223,14 @@ static void we_dial_openssl(void **state)
 	struct peer p;
 	char line[32] = {0};
 
-	(void)state;
 	close(listen_loopback(&to.port));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipe_fds), 0);
 	pid_t child = run_openssl(
 		pipe_fds[1],
-		"exec openssl s_server -accept 127.0.0.1:%u -naccept 1 -tls1_3 -alpn %s "
+		"exec openssl s_server -accept 127.0.0.1:%u -naccept 1 -tls1_3 -groups %s -alpn %s "
 		"-CAfile root.pem -Verify 2 -verify_return_error -cert node.pem "
 		"-key node.der -keyform DER 2>s_server.log",
-		to.port, ALPN);
+		to.port, group, ALPN);
 
 	assert_int_equal(recv(pipe_fds[0], line, 1, MSG_WAITALL),
 			 1); // "ACCEPT" and more: it is there
@@ -250,16 +249,52 @@ static void we_dial_openssl(void **state)
 	assert_int_equal(poll(&connected, 1, WAIT_MS), 1);
 	assert_int_equal(send(pipe_fds[0], "hello from openssl\n", 19, 0), 19);
 	peer_new(&p, fd, false);
-	talk(&p, "hello from openssl");
+	talk(&p, group, "hello from openssl");
 	close(pipe_fds[0]);
 	peer_end(&p, child);
+}
+
+#define HYBRID "X25519MLKEM768"
+
+static void need_hybrid(void)
+{
+	if (system("openssl list -kem-algorithms 2>/dev/null | grep -q " HYBRID) != 0)
+		skip(); // OpenSSL before 3.5
+}
+
+static void x25519_openssl_dials_us(void **state)
+{
+	(void)state;
+	openssl_dials_us("X25519");
+}
+
+static void x25519_we_dial_openssl(void **state)
+{
+	(void)state;
+	we_dial_openssl("X25519");
+}
+
+static void hybrid_openssl_dials_us(void **state)
+{
+	(void)state;
+	need_hybrid();
+	openssl_dials_us(HYBRID);
+}
+
+static void hybrid_we_dial_openssl(void **state)
+{
+	(void)state;
+	need_hybrid();
+	we_dial_openssl(HYBRID);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(openssl_dials_us),
-		cmocka_unit_test(we_dial_openssl),
+		cmocka_unit_test(x25519_openssl_dials_us),
+		cmocka_unit_test(x25519_we_dial_openssl),
+		cmocka_unit_test(hybrid_openssl_dials_us),
+		cmocka_unit_test(hybrid_we_dial_openssl),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
