@@ -268,7 +268,7 @@ struct ss_provider {
 
 enum limit_key {
 	LIMIT_KEY_NONE = 0,    // one bucket for all that match
-	LIMIT_KEY_CLIENT_ADDR, // one a client address (IPv6: a /64)
+	LIMIT_KEY_CLIENT_ADDR, // one a client address (IPv6 from outside: a /64)
 };
 
 struct ss_limit {

@@ -45,6 +45,7 @@ _Static_assert(sizeof(struct set) == 128, "two cache lines");
 
 // One request of a key.
 struct charge {
+	bool take; // or only ask
 	uint64_t tag;
 	uint64_t now_ns;
 	uint64_t interval_ns; // that one request costs
@@ -172,7 +173,7 @@ static bool charge_bucket(struct bucket *b, struct bucket value, uint64_t tag,
 		out->retry_after_ns = ahead - c->window_ns;
 		return true;
 	}
-	if (!bucket_swap(b, value, (struct bucket){tag, from + c->interval_ns}))
+	if (c->take && !bucket_swap(b, value, (struct bucket){tag, from + c->interval_ns}))
 		return false;
 	out->allowed = true;
 	out->remaining = (c->window_ns - ahead) / c->interval_ns;
@@ -207,14 +208,14 @@ static void charge_busiest(struct set *s, const struct charge *c, struct ratelim
 	out->retry_after_ns = c->interval_ns; // refused: nobody could say
 }
 
-struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key, uint64_t requests,
-					uint32_t unit_s, uint64_t burst, uint64_t now_ns)
+static struct ratelimit_verdict charge_key(struct ratelimit_table *t, uint64_t key,
+					   struct ratelimit_rate rate, uint64_t now_ns, bool take)
 {
 	struct ratelimit_verdict v = {0};
-	uint64_t unit_ns = (uint64_t)(unit_s ? unit_s : 1) * NS_PER_S;
-	struct charge c = {.now_ns = now_ns};
+	uint64_t unit_ns = (uint64_t)(rate.unit_s ? rate.unit_s : 1) * NS_PER_S;
+	struct charge c = {.take = take, .now_ns = now_ns};
 
-	if (requests == 0) {
+	if (rate.requests == 0) {
 		v.retry_after_ns = unit_ns;
 		return v;
 	}
@@ -222,8 +223,9 @@ struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key,
 	struct set *s = &t->set[(hash >> 32) & (t->sets - 1)];
 
 	c.tag = hash ? hash : 1;
-	c.interval_ns = (unit_ns - 1) / requests + 1; // rounded up: never more than the limit
-	if (__builtin_mul_overflow(c.interval_ns, burst ? burst : requests, &c.window_ns) ||
+	c.interval_ns = (unit_ns - 1) / rate.requests + 1; // rounded up: never more than the limit
+	if (__builtin_mul_overflow(c.interval_ns, rate.burst ? rate.burst : rate.requests,
+				   &c.window_ns) ||
 	    c.window_ns > WINDOW_NS_MAX)
 		c.window_ns = WINDOW_NS_MAX;
 	if (!charge_own(s, &c, &v))
@@ -231,9 +233,14 @@ struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key,
 	return v;
 }
 
-struct addr ratelimit_client(struct addr client)
+struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key,
+					struct ratelimit_rate rate, uint64_t now_ns)
 {
-	if (!addr_is_v4(client))
-		memset(client.bytes + 8, 0, 8);
-	return client;
+	return charge_key(t, key, rate, now_ns, true);
+}
+
+struct ratelimit_verdict ratelimit_ask(struct ratelimit_table *t, uint64_t key,
+				       struct ratelimit_rate rate, uint64_t now_ns)
+{
+	return charge_key(t, key, rate, now_ns, false);
 }

@@ -4,7 +4,7 @@
 // holds no pointers). No lock. "N a minute" is N, not N times the workers.
 #pragma once
 
-#include "common/addr.h"
+#include "common/err.h"
 #include "common/slice.h"
 
 struct ratelimit_table;
@@ -28,12 +28,20 @@ struct ratelimit_verdict {
 		       // key shares its set's most used bucket (fail closed, never a reset)
 };
 
-// One event for key (a hash of limit id and key material, seeded) under requests per unit_s with
-// burst (0: requests); exact over all threads. now_ns monotonic, from one clock for all users of
-// the table. Tokens are integral: an idle key is admitted burst times at once, then once every unit_s /
-// requests (rounded up to a nanosecond). requests 0 admits nothing. Evicting never resets an active key:
-// only buckets whose time has fully passed are taken over.
-struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key, uint64_t requests,
-					uint32_t unit_s, uint64_t burst, uint64_t now_ns);
-// The client part of a key: IPv6 counts by /64.
-struct addr ratelimit_client(struct addr client);
+// requests per unit_s with burst (0: requests). requests 0 admits nothing.
+struct ratelimit_rate {
+	uint64_t requests;
+	uint32_t unit_s;
+	uint64_t burst;
+};
+
+// One event for key (a hash of limit id and key material, seeded); exact over all threads. now_ns
+// monotonic, from one clock for all users of the table. Tokens are integral: an idle key is admitted burst
+// times at once, then once every unit_s / requests (rounded up to a nanosecond). Evicting never resets an
+// active key: only buckets whose time has fully passed are taken over.
+struct ratelimit_verdict ratelimit_take(struct ratelimit_table *t, uint64_t key,
+					struct ratelimit_rate rate, uint64_t now_ns);
+// What ratelimit_take would say now; changes nothing. A token is never given back, as times that only grow are
+// what keeps one key in one bucket: who needs several limits asks all before it takes one.
+struct ratelimit_verdict ratelimit_ask(struct ratelimit_table *t, uint64_t key,
+				       struct ratelimit_rate rate, uint64_t now_ns);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The decision, in its order: CIDR Deny ▶ limits ▶ JWT ▶ authorization; see decide.h. Asked by the data
-// path and by `policy-sync explain` alike. Tokens: decide_token.c; rules: core/policy.c.
+// The decision, in its order: CIDR Deny ▶ per-address limits ▶ JWT ▶ authorization ▶ shared limits; see
+// decide.h. Asked by the data path and by `policy-sync explain` alike. Limits: decide_limits.c; tokens:
+// decide_token.c; rules: core/policy.c.
 #include "decide/decide.h"
 
-#include "common/hash.h"
-#include "core/match.h"
+#include "decide/decide_limits.h"
 #include "decide/decide_token.h"
 
 const char *verdict_name(enum verdict v)
@@ -144,114 +144,6 @@ void decide_connection(const struct decide_context *c, const struct decide_subje
 		decide_authorization(s->policy, &at_l4, out);
 }
 
-// ---- limits ------------------------------------------------------------------------------------
-
-// What a limit selects by and cannot be read counts as selected: nobody escapes a limit by being
-// unreadable.
-static bool limit_headers_fit(const struct ss_limit *l, const struct policy_input *in)
-{
-	for (uint32_t i = 0; in->header && i < l->header_count; i++) {
-		const struct ss_header_match *m = &l->headers[i];
-		bool any = m->value_count == 0;
-		struct slice value;
-
-		if (!in->header(in->headers, m->name, &value))
-			return false;
-		for (uint32_t k = 0; k < m->value_count && !any; k++)
-			any = slice_eq(m->values[k], value);
-		if (!any)
-			return false;
-	}
-	return true;
-}
-
-// Either reading of a path with parameters ("/login;x") counts.
-static bool limit_path_fits(const struct ss_limit *l, struct slice path)
-{
-	uint8_t text[PATH_BYTES_MAX];
-	struct slice plain = path;
-
-	if (l->path_count == 0 || path.len == 0 || path.len > sizeof(text))
-		return true;
-	if (memchr(path.ptr, ';', path.len) || memchr(path.ptr, '%', path.len))
-		path_without_parameters(path, text, &plain);
-	for (uint32_t i = 0; i < l->path_count; i++) {
-		if (path_match(&l->paths[i], path) || path_match(&l->paths[i], plain))
-			return true;
-	}
-	return false;
-}
-
-static bool limit_fits(const struct limit *l, const struct policy_input *in)
-{
-	const struct ss_limit *r = &l->record;
-	bool method = r->method_count == 0 || in->method.len == 0;
-
-	for (uint32_t i = 0; i < r->method_count && !method; i++)
-		method = slice_eq(r->methods[i], in->method);
-	return method && limit_path_fits(r, in->path) &&
-	       (r->client_cidr_count == 0 || cidr_set_contains(l->clients, in->client)) &&
-	       limit_headers_fit(r, in);
-}
-
-// The numbers belong to the key: a limit that was edited starts anew, where the old one's debts (a
-// day's, perhaps) would be counted in the new one's intervals.
-static uint64_t limit_key(const struct ratelimit_table *t, const struct ss_limit *l,
-			  const struct policy_input *in)
-{
-	uint64_t numbers[] = {l->requests, l->unit_s, l->burst};
-	uint64_t seed = hash_bytes(l->id, ratelimit_seed(t));
-
-	seed = hash_bytes(slice_make(numbers, sizeof(numbers)), seed);
-	if (l->key == LIMIT_KEY_NONE)
-		return seed;
-	struct addr client = ratelimit_client(in->client);
-
-	return hash_bytes(slice_make(client.bytes, sizeof(client.bytes)), seed);
-}
-
-static bool limit_refuses(const struct ss_limit *l, const struct ratelimit_verdict *v,
-			  struct decision *out)
-{
-	if (l->shadow) {
-		if (v->allowed || out->would_deny)
-			return false;
-		out->would_deny = true;
-		out->audit_policy = l->policy;
-		out->audit_rule = l->rule;
-		return false;
-	}
-	if (out->limit_unit_s == 0 || !v->allowed || v->remaining < out->limit_remaining) {
-		out->limit_requests = l->requests;
-		out->limit_unit_s = l->unit_s;
-		out->limit_remaining = v->remaining;
-	}
-	return !v->allowed;
-}
-
-// Every limit that fits takes its token, in the policy's order, up to the first that refuses.
-static bool decide_limits(const struct decide_context *c, const struct ss_policy *p,
-			  const struct policy_input *in, struct decision *out)
-{
-	for (uint32_t i = 0; c->limits && i < p->limit_count; i++) {
-		const struct limit *l = snapshot_limit(c->snapshot, p->limit_ids[i]);
-		struct ratelimit_verdict v;
-
-		if (!l || !limit_fits(l, in))
-			continue;
-		v = ratelimit_take(c->limits, limit_key(c->limits, &l->record, in),
-				   l->record.requests, l->record.unit_s, l->record.burst,
-				   c->now_ns);
-		if (!limit_refuses(&l->record, &v, out))
-			continue;
-		decide_as(out, VERDICT_LIMITED, DECIDE_RATE_LIMIT, l->record.policy,
-			  l->record.rule);
-		out->retry_after_ns = v.retry_after_ns;
-		return false;
-	}
-	return true;
-}
-
 // ---- the request -------------------------------------------------------------------------------
 
 // What has to be proven by token, and who asks.
@@ -304,22 +196,17 @@ static bool decide_jwt(const struct decide_context *c, const struct ss_policy *p
 	return by_group || decide_demand(p, t, &asked, out);
 }
 
-void decide_request(const struct decide_context *c, const struct decide_subject *s,
-		    const struct policy_input *in, struct decision *out)
+// Authentication and authorization; false: refused.
+static bool decide_caller(const struct decide_context *c, const struct decide_subject *s,
+			  const struct policy_input *in, struct decision *out)
 {
+	const struct ss_policy *p = policy_source(s->policy);
 	struct policy_input with = *in;
 	struct decide_tokens tokens;
 
-	if (!decide_open(s, in, out))
-		return;
-	const struct ss_policy *p = policy_source(s->policy);
-
-	if (decide_broken(p, out) || decide_address(s->policy, in, out) ||
-	    !decide_limits(c, p, in, out))
-		return;
 	tokens.found_count = tokens.accepted_count = 0;
 	if (p->provider_count > 0 && !decide_jwt(c, p, in, &tokens, out))
-		return;
+		return false;
 	with.token = NULL;
 	with.more_token_count = 0;
 	if (tokens.accepted_count > 0) {
@@ -330,4 +217,23 @@ void decide_request(const struct decide_context *c, const struct decide_subject 
 	}
 	decide_authorization(s->policy, &with, out);
 	decide_tokens_keep(c, p, &tokens);
+	return out->verdict == VERDICT_ALLOW;
+}
+
+void decide_request(const struct decide_context *c, const struct decide_subject *s,
+		    const struct policy_input *in, struct decision *out)
+{
+	struct decide_limits limits;
+
+	if (!decide_open(s, in, out))
+		return;
+	if (decide_broken(policy_source(s->policy), out) || decide_address(s->policy, in, out))
+		return;
+	if (!decide_limits_find(&limits, c, policy_source(s->policy), in, out) ||
+	    !decide_limits_ask(&limits, LIMITS_OF_ADDRESS, out))
+		return;
+	if (!decide_caller(c, s, in, out))
+		decide_limits_spend(&limits, LIMITS_OF_ADDRESS);
+	else if (decide_limits_ask(&limits, LIMITS_SHARED, out))
+		decide_limits_take(&limits, out);
 }

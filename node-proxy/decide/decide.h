@@ -2,7 +2,7 @@
 // The whole decision as one library: identity, JWT, authorization, limits. The data path asks it
 // for every connection and request at the destination; `policy-sync explain` links the
 // same code, so what it says is what happens.
-// A request passes: CIDR Deny ▶ per-address limit ▶ JWT ▶ authorization ▶ per-claim limit.
+// A request passes: CIDR Deny ▶ per-address limits ▶ JWT ▶ authorization ▶ shared limits.
 #pragma once
 
 #include "core/policy.h"

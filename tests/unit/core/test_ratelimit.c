@@ -33,7 +33,9 @@ static uint64_t admit(struct ratelimit_table *t, uint64_t key, uint64_t requests
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < tries; i++)
-		n += ratelimit_take(t, key, requests, unit_s, burst, now_ns).allowed;
+		n += ratelimit_take(t, key, (struct ratelimit_rate){requests, unit_s, burst},
+				    now_ns)
+			     .allowed;
 	return n;
 }
 
@@ -66,14 +68,14 @@ static void test_ten_a_minute(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i < 10; i++) {
-		v = ratelimit_take(t, 7, 10, 60, 0, START_NS);
+		v = ratelimit_take(t, 7, (struct ratelimit_rate){10, 60, 0}, START_NS);
 		assert_true(v.allowed);
 		assert_int_equal(v.remaining, 9 - i);
 		assert_int_equal(v.retry_after_ns, 0);
 		assert_false(v.overflow);
 	}
 	for (int i = 0; i < 1000; i++) {
-		v = ratelimit_take(t, 7, 10, 60, 0, START_NS);
+		v = ratelimit_take(t, 7, (struct ratelimit_rate){10, 60, 0}, START_NS);
 		assert_false(v.allowed);
 		assert_int_equal(v.remaining, 0);
 		assert_int_equal(v.retry_after_ns, 6 * NS_PER_S);
@@ -117,10 +119,16 @@ static void test_burst_and_units(void **state)
 			fail_msg("row %zu admits %llu", i, (unsigned long long)n);
 	}
 	assert_int_equal(admit(t, 1000, 0, 60, 0, START_NS, 10), 0);
-	assert_int_equal(ratelimit_take(t, 1000, 0, 60, 5, START_NS).retry_after_ns, 60 * NS_PER_S);
+	assert_int_equal(
+		ratelimit_take(t, 1000, (struct ratelimit_rate){0, 60, 5}, START_NS).retry_after_ns,
+		60 * NS_PER_S);
 	// Numbers beyond all sense overflow nothing.
-	assert_true(ratelimit_take(t, 1001, UINT64_MAX, 1, UINT64_MAX, START_NS).allowed);
-	assert_true(ratelimit_take(t, 1002, 1, UINT32_MAX, UINT64_MAX, START_NS).allowed);
+	assert_true(ratelimit_take(t, 1001, (struct ratelimit_rate){UINT64_MAX, 1, UINT64_MAX},
+				   START_NS)
+			    .allowed);
+	assert_true(ratelimit_take(t, 1002, (struct ratelimit_rate){1, UINT32_MAX, UINT64_MAX},
+				   START_NS)
+			    .allowed);
 	free(t);
 }
 
@@ -154,18 +162,24 @@ static void test_keys_are_apart(void **state)
 	free(t);
 }
 
-static void test_client(void **state)
+// Asking says what taking would say, and spends nothing: not by a token, not by a bucket.
+static void test_ask(void **state)
 {
-	struct addr a, b;
+	struct ratelimit_rate rate = {3, 60, 0};
+	struct ratelimit_table *t = make_table(8);
 
 	(void)state;
-	assert_int_equal(addr_parse(SLICE_LIT("fd00:1:2:3:ffff:5:6:7"), &a), ERR_OK);
-	assert_int_equal(addr_parse(SLICE_LIT("fd00:1:2:3::"), &b), ERR_OK);
-	assert_true(addr_eq(ratelimit_client(a), b));
-	assert_int_equal(addr_parse(SLICE_LIT("fd00:1:2:4::"), &b), ERR_OK);
-	assert_false(addr_eq(ratelimit_client(a), b));
-	assert_int_equal(addr_parse(SLICE_LIT("10.1.2.3"), &a), ERR_OK);
-	assert_true(addr_eq(ratelimit_client(a), a));
+	for (uint64_t key = 1; key <= 100; key++)
+		assert_true(ratelimit_ask(t, key, rate, START_NS).allowed);
+	for (int i = 0; i < 5; i++) {
+		struct ratelimit_verdict ask = ratelimit_ask(t, 7, rate, START_NS);
+		struct ratelimit_verdict take = ratelimit_take(t, 7, rate, START_NS);
+
+		assert_memory_equal(&ask, &take, sizeof(ask));
+		assert_int_equal(take.allowed, i < 3);
+		assert_false(take.overflow);
+	}
+	free(t);
 }
 
 // 10^6 keys of an attacker against a table of 4,096 buckets: nobody who is active starts anew, and a key
@@ -179,16 +193,17 @@ static void test_attack(void **state)
 	for (uint64_t key = 1; key <= 64; key++)
 		assert_int_equal(admit(t, key, 5, 3600, 0, START_NS, 5), 5);
 	for (uint64_t i = 0; i < 1000000; i++) {
-		struct ratelimit_verdict v =
-			ratelimit_take(t, (i + 1) << 20, 1, 60, 0, START_NS + i * 1000);
+		struct ratelimit_verdict v = ratelimit_take(
+			t, (i + 1) << 20, (struct ratelimit_rate){1, 60, 0}, START_NS + i * 1000);
 
 		overflows += v.overflow;
 		admitted += v.allowed;
 		if (i % 15625 == 0) {
 			uint64_t victim = 1 + i / 15625;
 
-			assert_false(
-				ratelimit_take(t, victim, 5, 3600, 0, START_NS + i * 1000).allowed);
+			assert_false(ratelimit_take(t, victim, (struct ratelimit_rate){5, 3600, 0},
+						    START_NS + i * 1000)
+					     .allowed);
 		}
 	}
 	for (uint64_t key = 1; key <= 64; key++)
@@ -207,14 +222,15 @@ static void test_takeover(void **state)
 
 	(void)state;
 	for (uint64_t key = 0; key < 8; key++) {
-		v = ratelimit_take(t, key, 2, 10, 0, START_NS + key * NS_PER_S);
+		v = ratelimit_take(t, key, (struct ratelimit_rate){2, 10, 0},
+				   START_NS + key * NS_PER_S);
 		assert_true(v.allowed);
 		assert_false(v.overflow);
 	}
 	// Key 0's bucket is refilled at 5 s after START, until then a ninth key shares.
-	v = ratelimit_take(t, 100, 2, 10, 0, START_NS + 4 * NS_PER_S);
+	v = ratelimit_take(t, 100, (struct ratelimit_rate){2, 10, 0}, START_NS + 4 * NS_PER_S);
 	assert_true(v.overflow);
-	v = ratelimit_take(t, 100, 2, 10, 0, START_NS + 5 * NS_PER_S);
+	v = ratelimit_take(t, 100, (struct ratelimit_rate){2, 10, 0}, START_NS + 5 * NS_PER_S);
 	assert_false(v.overflow);
 	assert_true(v.allowed);
 	assert_int_equal(v.remaining, 1);
@@ -269,7 +285,8 @@ static void *run(void *argument)
 		for (uint32_t i = 0; i < r->tries * r->keys; i++) {
 			uint32_t key = round * r->keys + (i + me->index / 2) % r->keys;
 			struct ratelimit_verdict v =
-				ratelimit_take(r->table, key, r->requests, r->unit_s, 0,
+				ratelimit_take(r->table, key,
+					       (struct ratelimit_rate){r->requests, r->unit_s, 0},
 					       START_NS + round * r->step_ns);
 
 			if (v.overflow)
@@ -352,7 +369,7 @@ int main(void)
 		cmocka_unit_test(test_burst_and_units),
 		cmocka_unit_test(test_rate_is_never_exceeded),
 		cmocka_unit_test(test_keys_are_apart),
-		cmocka_unit_test(test_client),
+		cmocka_unit_test(test_ask),
 		cmocka_unit_test(test_attack),
 		cmocka_unit_test(test_takeover),
 		cmocka_unit_test(test_threads_exact),

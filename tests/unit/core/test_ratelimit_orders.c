@@ -71,7 +71,8 @@ static void body(void)
 {
 	struct routine *r = play.running;
 
-	r->verdict = ratelimit_take(play.table, r->key, 1, 60, 0, r->now_ns);
+	r->verdict =
+		ratelimit_take(play.table, r->key, (struct ratelimit_rate){1, 60, 0}, r->now_ns);
 	r->done = true;
 	swapcontext(&r->context, &play.main);
 }

@@ -254,6 +254,66 @@ static void test_limit_by_network(void **state)
 	assert_int_equal(admitted(w, 9), 2);
 }
 
+// A pod has one address, and the pods of a node share a /64: no neighbour spends for it.
+static void test_limit_of_pods(void **state)
+{
+	struct world *w = *state;
+
+	add_limit(w, "two", 2, 3600);
+	world_link(w);
+	assert_int_equal(addr_parse(SLICE_LIT("fd00:1:2:3::1"), &w->in.client), ERR_OK);
+	assert_int_equal(admitted(w, 5), 2);
+	assert_int_equal(addr_parse(SLICE_LIT("fd00:1:2:3::2"), &w->in.client), ERR_OK);
+	assert_int_equal(admitted(w, 5), 2); // nobody's that we know: the /64's
+	assert_int_equal(addr_parse(SLICE_LIT("fd00:1:2:3::3"), &w->in.client), ERR_OK);
+	assert_int_equal(admitted(w, 5), 0);
+}
+
+// A shared limit is spent by what is let in, a client's own by all that it asks.
+static void test_limit_is_spent_by_whom(void **state)
+{
+	struct world *w = *state;
+	struct slice get = SLICE_LIT("GET");
+
+	add_rule(w, "no-get", RULE_DENY);
+	w->rules[0].methods = &get;
+	w->rules[0].method_count = 1;
+	add_limit(w, "own", 8, 3600);
+	add_limit(w, "shared", 3, 3600);
+	w->limits[1].key = LIMIT_KEY_NONE;
+	world_link(w);
+	for (int i = 0; i < 4; i++)
+		check(world_request(w), VERDICT_DENY, DECIDE_RULE_DENY, "SecurityPolicy/shop/p",
+		      "no-get");
+	w->in.method = SLICE_LIT("PUT");
+	assert_int_equal(admitted(w, 3), 3); // none of the four was the shared limit's
+	check(world_request(w), VERDICT_LIMITED, DECIDE_RATE_LIMIT, "RateLimitPolicy/shop/l",
+	      "shared");
+	w->in.method = get;
+	check(world_request(w), VERDICT_DENY, DECIDE_RULE_DENY, "SecurityPolicy/shop/p", "no-get");
+	check(world_request(w), VERDICT_LIMITED, DECIDE_RATE_LIMIT, "RateLimitPolicy/shop/l",
+	      "own");
+}
+
+// What one limit refuses costs nothing of those before it or behind it.
+static void test_limit_gives_back(void **state)
+{
+	struct world *w = *state;
+
+	add_limit(w, "a", 5, 3600);
+	add_limit(w, "b", 2, 3600);
+	add_limit(w, "c", 9, 3600);
+	world_link(w);
+	assert_int_equal(admitted(w, 20), 2);
+	w->policy.limit_count = 1;
+	world_link(w);
+	assert_int_equal(admitted(w, 20), 3);
+	w->limits[0] = w->limits[2];
+	w->limit_ids[0] = w->limit_ids[2];
+	world_link(w);
+	assert_int_equal(admitted(w, 20), 7);
+}
+
 static void test_limit_selectors(void **state)
 {
 	struct world *w = *state;
@@ -364,6 +424,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_limit, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_limit_by_network, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_limit_of_pods, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_limit_is_spent_by_whom, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(test_limit_gives_back, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_limit_selectors, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_limits_together, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_shadow, world_setup, world_teardown),

@@ -14,6 +14,10 @@
 #define WORLD_KEYS_MAX	  8
 #define WORLD_HEADERS_MAX 4
 #define WORLD_NOW_NS	  (1000 * NS_PER_S)
+#define WORLD_POD_V6                                                                               \
+	{                                                                                          \
+		0xfd, 0, 0, 1, 0, 2, 0, 3, [15] = 1                                                \
+	} // fd00:1:2:3::1
 
 struct world {
 	struct arena arena; // of what is written here; reset with the world
@@ -97,15 +101,15 @@ static inline struct snapshot_section *world_providers(struct world *w, struct b
 
 static inline struct snapshot_section *world_workload(struct buf *value)
 {
-	struct addr addr = addr_from_v4(0x0a000001);
+	struct addr addrs[] = {addr_from_v4(0x0a000001), {.bytes = WORLD_POD_V6}};
 	struct ss_port_policy covered = {0, SLICE_LIT("policy")};
 	struct ss_workload pod = {.uid = SLICE_LIT("uid"),
 				  .namespace = SLICE_LIT("shop"),
 				  .name = SLICE_LIT("pod"),
 				  .service_account = SLICE_LIT("cart"),
 				  .node = SLICE_LIT("node"),
-				  .addrs = &addr,
-				  .addr_count = 1,
+				  .addrs = addrs,
+				  .addr_count = 2,
 				  .enrolled = true,
 				  .policies = &covered,
 				  .policy_count = 1};

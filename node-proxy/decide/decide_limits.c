@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Which limits select a request, and what they say; see decide_limits.h. Buckets: core/ratelimit.c.
+#include "decide/decide_limits.h"
+
+#include "common/hash.h"
+#include "core/match.h"
+
+// What a limit selects by and cannot be read counts as selected: nobody escapes a limit by being
+// unreadable.
+static bool limit_headers_fit(const struct ss_limit *l, const struct policy_input *in)
+{
+	for (uint32_t i = 0; in->header && i < l->header_count; i++) {
+		const struct ss_header_match *m = &l->headers[i];
+		bool any = m->value_count == 0;
+		struct slice value;
+
+		if (!in->header(in->headers, m->name, &value))
+			return false;
+		for (uint32_t k = 0; k < m->value_count && !any; k++)
+			any = slice_eq(m->values[k], value);
+		if (!any)
+			return false;
+	}
+	return true;
+}
+
+// Either reading of a path with parameters ("/login;x") counts.
+static bool limit_path_fits(const struct ss_limit *l, struct slice path)
+{
+	uint8_t text[PATH_BYTES_MAX];
+	struct slice plain = path;
+
+	if (l->path_count == 0 || path.len == 0 || path.len > sizeof(text))
+		return true;
+	if (memchr(path.ptr, ';', path.len) || memchr(path.ptr, '%', path.len))
+		path_without_parameters(path, text, &plain);
+	for (uint32_t i = 0; i < l->path_count; i++) {
+		if (path_match(&l->paths[i], path) || path_match(&l->paths[i], plain))
+			return true;
+	}
+	return false;
+}
+
+static bool limit_fits(const struct limit *l, const struct policy_input *in)
+{
+	const struct ss_limit *r = &l->record;
+	bool method = r->method_count == 0 || in->method.len == 0;
+
+	for (uint32_t i = 0; i < r->method_count && !method; i++)
+		method = slice_eq(r->methods[i], in->method);
+	return method && limit_path_fits(r, in->path) &&
+	       (r->client_cidr_count == 0 || cidr_set_contains(l->clients, in->client)) &&
+	       limit_headers_fit(r, in);
+}
+
+// Whose address it is: pods and nodes have one each, and the pods of a node share a /64. Outside, a /64 is
+// one subscriber's, who has 2^64 addresses to change between.
+static struct addr limit_client(const struct snapshot *s, struct addr client)
+{
+	if (addr_is_v4(client) || snapshot_workload_by_addr(s, client) ||
+	    snapshot_node_by_addr(s, client))
+		return client;
+	memset(client.bytes + 8, 0, 8);
+	return client;
+}
+
+// The numbers belong to the key: a limit that was edited starts anew, where the old one's debts (a
+// day's, perhaps) would be counted in the new one's intervals. Never 0.
+static uint64_t limit_key(const struct decide_context *c, const struct ss_limit *l,
+			  const struct policy_input *in)
+{
+	uint64_t numbers[] = {l->requests, l->unit_s, l->burst};
+	uint64_t key = hash_bytes(l->id, ratelimit_seed(c->limits));
+
+	key = hash_bytes(slice_make(numbers, sizeof(numbers)), key);
+	if (l->key == LIMIT_KEY_CLIENT_ADDR) {
+		struct addr client = limit_client(c->snapshot, in->client);
+
+		key = hash_bytes(slice_make(client.bytes, sizeof(client.bytes)), key);
+	}
+	return key ? key : 1;
+}
+
+static void limit_refuse(const struct ss_limit *l, const struct ratelimit_verdict *v,
+			 struct decision *out)
+{
+	out->verdict = VERDICT_LIMITED;
+	out->reason = DECIDE_RATE_LIMIT;
+	out->policy = l->policy;
+	out->rule = l->rule;
+	out->target = (struct slice){0};
+	out->retry_after_ns = v->retry_after_ns;
+}
+
+bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
+			const struct ss_policy *p, const struct policy_input *in,
+			struct decision *out)
+{
+	*l = (struct decide_limits){.context = c, .policy = p};
+	if (!c->limits || p->limit_count == 0)
+		return true;
+	l->keys = arena_alloc(c->arena, p->limit_count, sizeof(*l->keys));
+	for (uint32_t i = 0; i < p->limit_count; i++) {
+		const struct limit *one = snapshot_limit(c->snapshot, p->limit_ids[i]);
+
+		if (!l->keys && one && !one->record.shadow) {
+			limit_refuse(&one->record, &(struct ratelimit_verdict){0}, out);
+			return false;
+		}
+		if (l->keys)
+			l->keys[i] =
+				one && limit_fits(one, in) ? limit_key(c, &one->record, in) : 0;
+	}
+	return true;
+}
+
+// The limit with this number, if it selects the request and is of this turn.
+static const struct ss_limit *limit_of(const struct decide_limits *l, uint32_t i,
+				       enum limits_turn turn)
+{
+	const struct ss_limit *one;
+
+	if (!l->keys || l->keys[i] == 0)
+		return NULL;
+	one = &snapshot_limit(l->context->snapshot, l->policy->limit_ids[i])->record;
+	return (one->key == LIMIT_KEY_CLIENT_ADDR) == (turn == LIMITS_OF_ADDRESS) ? one : NULL;
+}
+
+static struct ratelimit_verdict limit_charge(const struct decide_limits *l, uint32_t i,
+					     const struct ss_limit *one, bool take)
+{
+	struct ratelimit_rate rate = {one->requests, one->unit_s, one->burst};
+
+	return take ? ratelimit_take(l->context->limits, l->keys[i], rate, l->context->now_ns)
+		    : ratelimit_ask(l->context->limits, l->keys[i], rate, l->context->now_ns);
+}
+
+static bool limit_refuses(const struct ss_limit *l, const struct ratelimit_verdict *v,
+			  struct decision *out)
+{
+	if (l->shadow) {
+		if (v->allowed || out->would_deny)
+			return false;
+		out->would_deny = true;
+		out->audit_policy = l->policy;
+		out->audit_rule = l->rule;
+		return false;
+	}
+	if (out->limit_unit_s == 0 || !v->allowed || v->remaining < out->limit_remaining) {
+		out->limit_requests = l->requests;
+		out->limit_unit_s = l->unit_s;
+		out->limit_remaining = v->remaining;
+	}
+	if (!v->allowed)
+		limit_refuse(l, v, out);
+	return !v->allowed;
+}
+
+// In the policy's order, up to the first that refuses.
+static bool limits_turn(const struct decide_limits *l, enum limits_turn turn, bool take,
+			struct decision *out)
+{
+	for (uint32_t i = 0; i < l->policy->limit_count; i++) {
+		const struct ss_limit *one = limit_of(l, i, turn);
+		struct ratelimit_verdict v;
+
+		if (!one)
+			continue;
+		v = limit_charge(l, i, one, take);
+		if (limit_refuses(one, &v, out))
+			return false;
+	}
+	return true;
+}
+
+bool decide_limits_ask(const struct decide_limits *l, enum limits_turn turn, struct decision *out)
+{
+	return limits_turn(l, turn, false, out);
+}
+
+void decide_limits_spend(const struct decide_limits *l, enum limits_turn turn)
+{
+	for (uint32_t i = 0; i < l->policy->limit_count; i++) {
+		const struct ss_limit *one = limit_of(l, i, turn);
+
+		if (one)
+			(void)limit_charge(l, i, one, true);
+	}
+}
+
+void decide_limits_take(const struct decide_limits *l, struct decision *out)
+{
+	if (limits_turn(l, LIMITS_OF_ADDRESS, true, out))
+		(void)limits_turn(l, LIMITS_SHARED, true, out);
+}

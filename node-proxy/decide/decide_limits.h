@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The limits on a request's way. Those of a client address are asked before anybody's signature is checked and
+// spent by whoever asks, also in vain; shared ones are asked last and spent only by what is let in. A request that
+// a limit refuses spends nothing of any: all are asked before one is taken.
+#pragma once
+
+#include "decide/decide.h"
+
+enum limits_turn { LIMITS_OF_ADDRESS = 0, LIMITS_SHARED };
+
+struct decide_limits {
+	const struct decide_context *context;
+	const struct ss_policy *policy;
+	uint64_t *
+		keys; // by limit of the policy; 0: does not fit this request. In the context's arena
+};
+
+// Which limits select the request. False: there is no memory to know it by, so it is refused.
+bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
+			const struct ss_policy *p, const struct policy_input *in,
+			struct decision *out);
+// Would those of this turn admit one more? False: refused, out says by which. Spends nothing.
+bool decide_limits_ask(const struct decide_limits *l, enum limits_turn turn, struct decision *out);
+// Those of this turn take their token, as far as they have one.
+void decide_limits_spend(const struct decide_limits *l, enum limits_turn turn);
+// All take theirs; refuses only where another worker took the last one since the limit was asked.
+void decide_limits_take(const struct decide_limits *l, struct decision *out);
