@@ -41,7 +41,7 @@ stranger() { # NAME NODE TOKEN-FILE REASON
 }
 echo "a-token-that-nobody-has-0123456789" >"$W/wrong"
 stranger "a wrong token" n1 "$W/wrong" "wrong token"
-stranger "node n1's token for node n2" n2 "$W/tokens/n1" "the token is that of node n1"
+stranger "node n1's token for node n2" n2 "$W/tokens/n1" "wrong token"
 stranger "a node without a token" n9 "$W/tokens/n1" "no token is known for this node"
 cp "$W/wrong" "$W/tokens/n9"
 stranger "a node that the cluster does not have" n9 "$W/wrong" "unknown node: the cluster has none of this name"

@@ -40,7 +40,7 @@ static void strangers_are_refused(void **state)
 		uint32_t version;
 		size_t public_len;
 	} cases[] = {
-		{"n1", "token-of-node-n2-0123456789", "the token is that of node n2", 1, 91},
+		{"n1", "token-of-node-n2-0123456789", "wrong token", 1, 91},
 		{"n1", "token-of-node-n1-012345678", "wrong token", 1, 91},
 		{"n1", "", "wrong token", 1, 91},
 		{"n9", TOKEN_1, "no token is known for this node", 1, 91},
