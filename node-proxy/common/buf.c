@@ -150,9 +150,47 @@ static size_t utf8_sequence(const uint8_t *p, size_t left)
 	return overlong || outside ? 0 : n;
 }
 
-void buf_put_json_string(struct buf *b, struct slice s)
+// Characters that nobody sees, or that change how what stands round them is shown: controls of both kinds (C1 ones
+// drive terminals), line separators, marks that turn the direction of a line, and what has no width.
+static bool utf8_is_hidden(uint32_t c)
 {
-	buf_put_u8(b, '"');
+	static const struct {
+		uint32_t first, last;
+	} hidden[] = {
+		{0, 0x1f},	  {0x7f, 0x9f},	    {0xad, 0xad},	{0x61c, 0x61c},
+		{0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},	{0x2060, 0x206f},
+		{0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+	};
+
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		if (c <= hidden[i].last)
+			return c >= hidden[i].first;
+	}
+	return false;
+}
+
+static uint32_t utf8_value(const uint8_t *p, size_t n)
+{
+	static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	uint32_t c = p[0] & lead_bits[n];
+
+	for (size_t i = 1; i < n; i++)
+		c = c << 6 | (p[i] & 0x3f);
+	return c;
+}
+
+// RFC 8259 7: above U+FFFF as a pair.
+static void buf_put_json_escape(struct buf *b, uint32_t c)
+{
+	if (c > 0xffff)
+		buf_printf(b, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
+			   0xdc00 + ((c - 0x10000) & 0x3ff));
+	else
+		buf_printf(b, "\\u%04x", c);
+}
+
+void buf_put_visible(struct buf *b, struct slice s, bool quoted)
+{
 	for (size_t i = 0; i < s.len;) {
 		uint8_t c = s.ptr[i];
 		size_t n = utf8_sequence(s.ptr + i, s.len - i);
@@ -160,16 +198,22 @@ void buf_put_json_string(struct buf *b, struct slice s)
 		if (n == 0) {
 			buf_put_str(b, "\\ufffd");
 			n = 1;
-		} else if (c == '"' || c == '\\') {
+		} else if (quoted && (c == '"' || c == '\\')) {
 			buf_put_u8(b, '\\');
 			buf_put_u8(b, c);
-		} else if (c < 0x20 || c == 0x7f) {
-			buf_printf(b, "\\u%04x", c);
+		} else if ((c < 0x20 || c > 0x7e) && utf8_is_hidden(utf8_value(s.ptr + i, n))) {
+			buf_put_json_escape(b, utf8_value(s.ptr + i, n));
 		} else {
 			buf_put(b, s.ptr + i, n);
 		}
 		i += n;
 	}
+}
+
+void buf_put_json_string(struct buf *b, struct slice s)
+{
+	buf_put_u8(b, '"');
+	buf_put_visible(b, s, true);
 	buf_put_u8(b, '"');
 }
 

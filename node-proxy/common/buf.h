@@ -28,8 +28,11 @@ void buf_put_be16(struct buf *b, uint16_t v);
 void buf_put_be32(struct buf *b, uint32_t v);
 void buf_put_be64(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-// A JSON string with quotes; control characters, quotes and invalid UTF-8 are escaped (each
-// invalid byte as \ufffd), so that a hostile header cannot forge a log line.
+// Text of others for a terminal or a log: controls (C0 and C1), invisible and direction-changing characters and
+// invalid UTF-8 are escaped as in JSON (each invalid byte as \ufffd), so that it can neither forge a line nor
+// change how one looks. quoted: quotes and backslashes too.
+void buf_put_visible(struct buf *b, struct slice s, bool quoted);
+// The same as a JSON string, with its quotes.
 void buf_put_json_string(struct buf *b, struct slice s);
 // Reserve len bytes to be filled by the caller; NULL after a failure.
 uint8_t *buf_reserve(struct buf *b, size_t len);

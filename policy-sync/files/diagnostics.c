@@ -122,15 +122,15 @@ void diagnostics_print(const struct diagnostics *d, struct buf *out)
 	for (uint32_t i = 0; i < d->count; i++) {
 		const struct diagnostic *g = &d->list[i];
 
-		buf_put_str(out, g->file);
+		buf_put_visible(out, slice_str(g->file), false);
 		if (g->line)
 			buf_printf(out, ":%u:%u", g->line, g->column);
 		buf_printf(out, ": %s: ", g->severity == SEVERITY_ERROR ? "error" : "warning");
 		if (g->field.len > 0) {
-			buf_put_slice(out, g->field);
+			buf_put_visible(out, g->field, false);
 			buf_put_str(out, ": ");
 		}
-		buf_put_slice(out, g->message);
+		buf_put_visible(out, g->message, false);
 		buf_put_str(out, "\n");
 	}
 	if (d->left_out > 0)

@@ -159,8 +159,19 @@ static void json_strings(void **state)
 		{"\x01\x1f\x7f", "\"\\u0001\\u001f\\u007f\""},
 		{"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
 		 "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\""},
-		{"\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf4\x8f\xbf\xbf",
-		 "\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf4\x8f\xbf\xbf\""},
+		{"\xc2\xa0\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf4\x8f\xbf\xbf",
+		 "\"\xc2\xa0\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf4\x8f\xbf\xbf\""},
+		// C1 controls (CSI), right-to-left override, line separator, no width, tags.
+		{"\xc2\x80\xc2\x9b"
+		 "31m\xc2\x9f",
+		 "\"\\u0080\\u009b31m\\u009f\""},
+		{"a\xe2\x80\xae"
+		 "b\xe2\x80\xa8"
+		 "c\xe2\x80\xa9",
+		 "\"a\\u202eb\\u2028c\\u2029\""},
+		{"\xe2\x81\xa6\xe2\x80\x8b\xef\xbb\xbf\xd8\x9c",
+		 "\"\\u2066\\u200b\\ufeff\\u061c\""},
+		{"\xf3\xa0\x81\x81\xf3\xa0\x82\x80", "\"\\udb40\\udc41\xf3\xa0\x82\x80\""},
 		// Not UTF-8 (RFC 3629): overlong, surrogates, beyond, cut, stray.
 		{"\xc0\xaf", "\"\\ufffd\\ufffd\""},
 		{"\xc1\xbf", "\"\\ufffd\\ufffd\""},
@@ -205,6 +216,8 @@ static void any_bytes_are_one_json_string(void **state)
 		doc = yyjson_read((const char *)b.ptr, b.len, 0);
 		root = yyjson_doc_get_root(doc);
 		assert_true(yyjson_is_str(root));
+		for (size_t i = 0; i + 1 < b.len; i++) // no C1 control as it is
+			assert_false(b.ptr[i] == 0xc2 && b.ptr[i + 1] < 0xa0);
 		if (!memmem(b.ptr, b.len, "\\ufffd", 6))
 			assert_true(slice_eq(slice_make(yyjson_get_str(root), yyjson_get_len(root)),
 					     slice_make(in, len)));

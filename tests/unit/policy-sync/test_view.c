@@ -220,6 +220,25 @@ static void findings_are_bounded(void **state)
 	diagnostics_deinit(&d);
 }
 
+// Names in a file are others' text, and a finding goes to a terminal.
+static void findings_are_shown_as_they_are(void **state)
+{
+	struct diagnostics d;
+	struct buf b;
+
+	(void)state;
+	diagnostics_init(&d);
+	diagnostics_add(&d, SEVERITY_ERROR, "a\x1b[2J.yaml", 1, 2, "spec.\xc2\x9b",
+			"'%s' \"is\" bad", "x\xe2\x80\xae\n");
+	buf_init_growing(&b, 4096);
+	diagnostics_print(&d, &b);
+	assert_true(slice_eq_str(buf_slice(&b),
+				 "a\\u001b[2J.yaml:1:2: error: spec.\\u009b: 'x\\u202e\\u000a' "
+				 "\"is\" bad\n"));
+	buf_deinit(&b);
+	diagnostics_deinit(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +250,7 @@ int main(void)
 		cmocka_unit_test(durations),
 		cmocka_unit_test(networks),
 		cmocka_unit_test(findings_are_bounded),
+		cmocka_unit_test(findings_are_shown_as_they_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
