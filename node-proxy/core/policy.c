@@ -405,14 +405,19 @@ static void apply_no_request(struct evaluation *e)
 	}
 }
 
-static void match_rules(struct evaluation *e)
+static void match_connection(struct evaluation *e)
 {
-	const struct policy *p = e->policy;
-
 	e->all = true;
 	apply_column(e, COLUMN_SOURCE);
 	apply_column(e, COLUMN_CIDR);
 	apply_column(e, COLUMN_PORT);
+}
+
+static void match_rules(struct evaluation *e)
+{
+	const struct policy *p = e->policy;
+
+	match_connection(e);
 	if (!e->in->l7) {
 		apply_no_request(e);
 		return;
@@ -506,6 +511,25 @@ void policy_evaluate(const struct policy *p, const struct policy_input *in,
 	answer_enforced(&e, out);
 	if (p->audits && out->action == RULE_ALLOW)
 		answer_audited(&e, out);
+}
+
+void policy_evaluate_at_best(const struct policy *p, const struct policy_input *in,
+			     struct policy_answer *out)
+{
+	struct evaluation e;
+
+	e.policy = p;
+	e.in = in;
+	memset(out, 0, sizeof(*out));
+	match_connection(&e);
+	if (e.all)
+		candidates_are(&e, &p->every);
+	for (uint64_t left = e.rules.live; left;) {
+		uint32_t i = next_word(&left);
+
+		candidates_keep(&e, i, ~(p->reads_request.words[i] & p->deny_all.words[i]));
+	}
+	answer_enforced(&e, out);
 }
 
 bool policy_denies_address(const struct policy *p, const struct policy_input *in,

@@ -63,6 +63,10 @@ const struct ss_policy *policy_source(const struct policy *p);
 // is allowed. A broken policy is not evaluated here: its caller refuses.
 void policy_evaluate(const struct policy *p, const struct policy_input *in,
 		     struct policy_answer *out);
+// The best answer that any request of this connection could get: Deny rules that read the request do not
+// match, Allow rules that do match, so that Deny here is certain. Audit is not asked.
+void policy_evaluate_at_best(const struct policy *p, const struct policy_input *in,
+			     struct policy_answer *out);
 // The first step of a request's way: Deny rules that ask for CIDRs (and ports) and nothing else.
 bool policy_denies_address(const struct policy *p, const struct policy_input *in,
 			   struct policy_answer *out);

@@ -94,25 +94,30 @@ static bool decide_broken(const struct ss_policy *p, struct decision *out)
 	return true;
 }
 
+static void decide_by(const struct policy_answer *a, struct decision *out)
+{
+	out->verdict = a->action == RULE_ALLOW ? VERDICT_ALLOW : VERDICT_DENY;
+	if (a->rule.len > 0)
+		out->reason = a->action == RULE_ALLOW ? DECIDE_RULE_ALLOW : DECIDE_RULE_DENY;
+	else
+		out->reason = a->action == RULE_ALLOW ? DECIDE_DEFAULT_ALLOW : DECIDE_DEFAULT_DENY;
+	out->policy = a->policy;
+	out->rule = a->rule;
+	out->target = a->target;
+	if (!a->would_deny)
+		return; // a shadow limit may have spoken
+	out->would_deny = true;
+	out->audit_policy = a->audit_policy;
+	out->audit_rule = a->audit_rule;
+}
+
 static void decide_authorization(const struct policy *p, const struct policy_input *in,
 				 struct decision *out)
 {
 	struct policy_answer a;
 
 	policy_evaluate(p, in, &a);
-	out->verdict = a.action == RULE_ALLOW ? VERDICT_ALLOW : VERDICT_DENY;
-	if (a.rule.len > 0)
-		out->reason = a.action == RULE_ALLOW ? DECIDE_RULE_ALLOW : DECIDE_RULE_DENY;
-	else
-		out->reason = a.action == RULE_ALLOW ? DECIDE_DEFAULT_ALLOW : DECIDE_DEFAULT_DENY;
-	out->policy = a.policy;
-	out->rule = a.rule;
-	out->target = a.target;
-	if (!a.would_deny)
-		return; // a shadow limit may have spoken
-	out->would_deny = true;
-	out->audit_policy = a.audit_policy;
-	out->audit_rule = a.audit_rule;
+	decide_by(&a, out);
 }
 
 static bool decide_address(const struct policy *p, const struct policy_input *in,
@@ -194,6 +199,62 @@ static bool decide_jwt(const struct decide_context *c, const struct ss_policy *p
 			return false;
 	}
 	return by_group || decide_demand(p, t, &asked, out);
+}
+
+// Where none of the providers that are asked for has a key, no token can be judged, and none is no answer
+// either.
+static bool decide_keys_are_gone(const struct decide_context *c, const struct ss_policy *p,
+				 const struct token_demand *asked, struct decision *out)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < p->provider_count && i < POLICY_PROVIDERS_MAX; i++) {
+		const struct ss_provider *provider;
+
+		if (!(asked->providers & (1u << i)))
+			continue;
+		provider = snapshot_provider(c->snapshot, p->provider_ids[i]);
+		if (provider && provider->key_count > 0)
+			return false;
+		any = true;
+	}
+	if (!any || asked->optional)
+		return false;
+	decide_as(out, VERDICT_BROKEN, DECIDE_POLICY_INVALID, asked->policy, (struct slice){0});
+	return true;
+}
+
+static bool decide_jwt_at_best(const struct decide_context *c, const struct ss_policy *p,
+			       struct decision *out)
+{
+	struct token_demand asked = {UINT32_MAX, p->jwt_optional, p->jwt_policy};
+	bool by_group = false;
+
+	for (uint32_t i = 0; i < p->group_count; i++) {
+		const struct ss_group *g = &p->groups[i];
+		struct token_demand of_group = {g->providers, g->jwt_optional, g->jwt_policy};
+
+		by_group |= g->providers != 0;
+		if (decide_keys_are_gone(c, p, &of_group, out))
+			return false;
+	}
+	return by_group || !decide_keys_are_gone(c, p, &asked, out);
+}
+
+void decide_at_best(const struct decide_context *c, const struct decide_subject *s,
+		    const struct policy_input *in, struct decision *out)
+{
+	struct policy_answer a;
+
+	if (!decide_open(s, in, out))
+		return;
+	const struct ss_policy *p = policy_source(s->policy);
+
+	if (decide_broken(p, out) || decide_address(s->policy, in, out) ||
+	    !decide_jwt_at_best(c, p, out))
+		return;
+	policy_evaluate_at_best(s->policy, in, &a);
+	decide_by(&a, out);
 }
 
 // Authentication and authorization; false: refused.

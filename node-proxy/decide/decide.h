@@ -75,6 +75,10 @@ struct decide_subject {
 // L4: at accept or OPEN. NEEDS_L7 where a rule reads requests: then every answer is an HTTP one.
 void decide_connection(const struct decide_context *c, const struct decide_subject *s,
 		       const struct policy_input *in, struct decision *out);
+// Of a connection whose request has been judged and is not kept: the best that any request of it could get
+// now. ALLOW says nothing of the one that is under way; everything else is certain. Takes from no limit.
+void decide_at_best(const struct decide_context *c, const struct decide_subject *s,
+		    const struct policy_input *in, struct decision *out);
 // L7: one request. Tokens in it are ignored: found, verified and used by this function. Refusals take
 // time in this order: no signature is checked for an address that a limit or a CIDR rule refuses.
 void decide_request(const struct decide_context *c, const struct decide_subject *s,

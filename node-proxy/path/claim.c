@@ -8,21 +8,25 @@
 #include "path/stages.h"
 #include "path/worker.h"
 
-static const char *claim_workload(struct exchange *x, const struct snapshot *s, struct slice node)
+// Is this pod, of that node, the one that the address belongs to?
+static const char *claim_workload(const struct snapshot *s, const struct ss_node *sender,
+				  const struct workload *from, struct addr client)
 {
-	const struct workload *from = snapshot_workload_by_uid(s, x->claim->open.source_uid);
-
 	if (!from)
 		return "claimed source pod is unknown";
-	if (!slice_eq(from->record.node, node))
+	if (!slice_eq(from->record.node, sender->name))
 		return "claimed source pod runs on another node";
-	if (snapshot_workload_by_addr(s, x->claim->open.client.addr) != from)
+	if (snapshot_workload_by_addr(s, client) != from)
 		return "claimed address is not the claimed pod's";
-	if (!slice_eq(from->record.namespace, x->claim->open.source_namespace) ||
-	    !slice_eq(from->record.service_account, x->claim->open.source_account))
-		return "claimed service account is not the claimed pod's";
-	exchange_set_principal(x, from);
 	return NULL;
+}
+
+static const char *claim_node(const struct snapshot *s, const struct ss_node *sender,
+			      struct addr client)
+{
+	return snapshot_node_by_addr(s, client) == sender
+		       ? NULL
+		       : "claimed node address is not the sender's";
 }
 
 static bool claim_is_inside(const struct snapshot *s, struct addr a)
@@ -32,9 +36,36 @@ static bool claim_is_inside(const struct snapshot *s, struct addr a)
 	       snapshot_node_by_addr(s, a) || snapshot_is_service_addr(s, a);
 }
 
+static const char *claim_outside(const struct snapshot *s, const struct ss_node *sender,
+				 struct addr client)
+{
+	if (!sender->ingress)
+		return "sender may not bring traffic in from outside";
+	if (claim_is_inside(s, client))
+		return "claimed outside address is inside the cluster";
+	return NULL;
+}
+
+static const char *claim_as_workload(struct exchange *x, const struct snapshot *s,
+				     const struct ss_node *sender)
+{
+	const struct tunnel_open *open = &x->claim->open;
+	const struct workload *from = snapshot_workload_by_uid(s, open->source_uid);
+	const char *wrong = claim_workload(s, sender, from, open->client.addr);
+
+	if (wrong)
+		return wrong;
+	if (!slice_eq(from->record.namespace, open->source_namespace) ||
+	    !slice_eq(from->record.service_account, open->source_account))
+		return "claimed service account is not the claimed pod's";
+	exchange_set_principal(x, from);
+	return NULL;
+}
+
 static const char *claim_source(struct exchange *x, const struct snapshot *s, struct slice node)
 {
 	const struct ss_node *sender = snapshot_node_by_name(s, node);
+	struct addr client = x->claim->open.client.addr;
 
 	if (!sender)
 		return "sender is not a node of the snapshot";
@@ -42,24 +73,43 @@ static const char *claim_source(struct exchange *x, const struct snapshot *s, st
 	x->principal = (struct principal){.trust_domain = snapshot_meta(s)->trust_domain};
 	switch (x->claim->open.kind) {
 	case TUNNEL_SOURCE_WORKLOAD:
-		return claim_workload(x, s, node);
+		return claim_as_workload(x, s, sender);
 	case TUNNEL_SOURCE_NODE:
-		if (snapshot_node_by_addr(s, x->claim->open.client.addr) != sender)
-			return "claimed node address is not the sender's";
 		x->principal.type = PRINCIPAL_NODE;
-		return NULL;
+		return claim_node(s, sender, client);
 	case TUNNEL_SOURCE_EXTERNAL:
-		if (!sender->ingress)
-			return "sender may not bring traffic in from outside";
-		if (claim_is_inside(s, x->claim->open.client.addr))
-			return "claimed outside address is inside the cluster";
 		x->principal.type = PRINCIPAL_UNAUTHENTICATED;
-		return NULL;
+		return claim_outside(s, sender, client);
 	case TUNNEL_SOURCE_NONE:
 	case TUNNEL_SOURCE_COUNT:
 		break;
 	}
 	return "no kind of source";
+}
+
+const char *claim_still_holds(const struct exchange *x)
+{
+	const struct snapshot *s = x->pin->snapshot;
+	const struct mux *m = x->leg[DOWN].mux;
+	const struct ss_node *sender = m ? snapshot_node_by_name(s, slice_str(m->node)) : NULL;
+	struct addr client = x->client.addr;
+
+	if (x->claim || !m)
+		return NULL; // not checked yet; or the stream has ended, and what it brought is on its way
+	if (!sender)
+		return "sender is not a node of the snapshot";
+	switch (x->principal.type) {
+	case PRINCIPAL_WORKLOAD:
+		return claim_workload(s, sender, x->source, client);
+	case PRINCIPAL_NODE:
+		return claim_node(s, sender, client);
+	case PRINCIPAL_UNAUTHENTICATED:
+		return claim_outside(s, sender, client);
+	case PRINCIPAL_GATEWAY:
+	case PRINCIPAL_UNKNOWN:
+		break;
+	}
+	return NULL;
 }
 
 static const char *claim_destination(struct exchange *x, const struct snapshot *s)

@@ -29,7 +29,9 @@ void enforce_input(const struct exchange *x, struct policy_input *in)
 	};
 }
 
-void enforce_connection(struct exchange *x, struct decision *out)
+static void enforce_ask(struct exchange *x, struct decision *out,
+			void (*decide)(const struct decide_context *, const struct decide_subject *,
+				       const struct policy_input *, struct decision *))
 {
 	struct decide_subject subject = {.destination = x->destination, .policy = x->policy};
 	struct decide_context context;
@@ -38,7 +40,17 @@ void enforce_connection(struct exchange *x, struct decision *out)
 
 	enforce_context(x, &scratch, &context);
 	enforce_input(x, &in);
-	decide_connection(&context, &subject, &in, out);
+	decide(&context, &subject, &in, out);
+}
+
+void enforce_connection(struct exchange *x, struct decision *out)
+{
+	enforce_ask(x, out, decide_connection);
+}
+
+void enforce_at_best(struct exchange *x, struct decision *out)
+{
+	enforce_ask(x, out, decide_at_best);
 }
 
 static enum step enforce_refuse(struct exchange *x)

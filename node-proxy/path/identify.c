@@ -44,6 +44,22 @@ static bool identify_now(struct exchange *x)
 	return true;
 }
 
+// The interface is not asked for again: its table is of another generation, and a connection that has changed it
+// has ended.
+bool identify_still_holds(struct exchange *x)
+{
+	const struct snapshot *s = x->pin->snapshot;
+
+	if (x->principal.type == PRINCIPAL_UNKNOWN)
+		return true; // not identified yet
+	if (!x->source) {
+		identify_remote(x, s);
+		return true;
+	}
+	return slice_eq(x->source->record.node, x->worker->config.node) &&
+	       snapshot_workload_by_addr(s, x->client.addr) == x->source;
+}
+
 enum step identify_enter(struct exchange *x)
 {
 	if (!x->pin)

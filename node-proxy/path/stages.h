@@ -23,6 +23,11 @@ STAGE_DECLARE(linger);	 // until the answer has left
 extern const struct stage outbound_stages[];
 extern const struct stage inbound_stages[];
 
+// After a new snapshot: is who was identified, or what was claimed, still so? The last one says why not;
+// NULL: it is.
+bool identify_still_holds(struct exchange *x);
+const char *claim_still_holds(const struct exchange *x);
+
 // What every stage before relay does with events that are not its own: the client going away ends
 // the exchange, bytes wait.
 enum step stage_default_event(struct exchange *x, enum event e);

@@ -10,11 +10,11 @@
 #include "common/clock.h"
 #include "io/sock.h"
 #include "path/conn.h"
-#include "path/enforce.h"
 #include "path/http.h"
 #include "path/outbound.h"
 #include "path/peer.h"
 #include "path/pressure.h"
+#include "path/recheck.h"
 #include "path/stages.h"
 
 #define WORKER_TLS_HEAP_MAX (64u << 20)
@@ -146,41 +146,13 @@ static struct snapshot_pin *worker_free_pin(struct worker *w)
 }
 
 // After a swap every exchange is asked again and follows to the new generation, so many a turn.
-static void worker_recheck_one(struct exchange *x)
-{
-	enum end_reason reason = END_NONE;
-	struct decision again;
-
-	if (x->pin == x->worker->pin || x->ended)
-		return;
-	if (!x->pin || !exchange_repin(x, &reason)) {
-		exchange_end(x, x->pin ? reason : END_NO_SNAPSHOT);
-		exchange_abort(x);
-		return;
-	}
-	exchange_post(x, EVENT_RECHECK);
-	// Still being decided, passed through, decided at the other node, or answered. One that is being
-	// dialled is decided.
-	if (!x->destination || !x->decided || x->node || x->replied)
-		return;
-	enforce_connection(x, &again);
-	if (again.verdict == VERDICT_ALLOW || (again.verdict == VERDICT_NEEDS_L7 && x->http))
-		return;
-	if (!x->l7 || again.verdict != VERDICT_NEEDS_L7) {
-		x->decision = again;
-		x->decided = true;
-		exchange_end(x, END_POLICY_CHANGED);
-		exchange_abort(x);
-	}
-}
-
 static void worker_recheck(struct worker *w)
 {
 	for (uint32_t n = 0; w->recheck && n < RECHECK_PER_TURN; n++) {
 		struct exchange *x = w->recheck;
 
 		w->recheck = x->next;
-		worker_recheck_one(x);
+		recheck_exchange(x);
 	}
 }
 

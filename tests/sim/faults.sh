@@ -105,6 +105,10 @@ fault ghost-in-line $path/admission.c 'use-after-poison|after it was freed' \
 	's/\tif \(x->admission.waiting\)\n\t\tfair_remove\([^;]*;\n(\tx->admission.waiting = false;)/\1/' \
 	--set under_way=0 --set clients=10
 
+fault forgiven-request $path/recheck.c 'which by its snapshot is for nobody' \
+	's/\t\tenforce_at_best\(x, &again\);\n\t\tbreak;/\t\treturn;/' \
+	--set clients=10 --set trouble_ms=20000 --set sudden_drain=0 --set calm=0
+
 # ---- bytes ----
 fault fin-overtakes $path/conn.c 'after its FIN|sees FIN (after|and no server)|never sent' \
 	's/\tif \(c->out.bytes > 0\) \{\n\t\tconn_send\(c\);/\tif (c->out.bytes > 0 \&\& (!c->write_shut || c->write_done)) {\n\t\tconn_send(c);/'

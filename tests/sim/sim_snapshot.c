@@ -168,9 +168,10 @@ static struct snapshot_section *make_workloads(uint32_t version)
 	for (uint32_t pod = 0; pod < SIM_PODS; pod++) {
 		enum sim_role role = (enum sim_role)(pod % SIM_PODS_PER_NODE);
 		struct addr addr = sim_pod_addr(pod);
-		struct ss_port_policy covered = {0, sim_pod_is_for_nobody(pod, version)
-							    ? SLICE_LIT("closed")
-							    : SLICE_LIT("web")};
+		struct slice closed =
+			role == SIM_WEB ? SLICE_LIT("closed-web") : SLICE_LIT("closed");
+		struct ss_port_policy covered = {
+			0, sim_pod_is_for_nobody(pod, version) ? closed : SLICE_LIT("web")};
 		struct ss_workload w = {.uid = slice_str(uids[pod]),
 					.namespace = SLICE_LIT("shop"),
 					.name = slice_str(uids[pod]),
@@ -252,11 +253,20 @@ static struct snapshot_section *make_policies(void)
 				.group_count = 1,
 				.rules = &rule,
 				.rule_count = 1};
+	// What is open behind a request has to end although rules read requests here.
+	struct ss_policy closed_web = {.id = SLICE_LIT("closed-web"),
+				       .needs_l7 = true,
+				       .groups = &closed_group,
+				       .group_count = 1,
+				       .rules = &rule,
+				       .rule_count = 1};
 	struct section_buf b;
 
 	section_begin(&b);
 	snapshot_encode_policy(&b.value, &closed);
 	section_add(&b, "closed");
+	snapshot_encode_policy(&b.value, &closed_web);
+	section_add(&b, "closed-web");
 	snapshot_encode_policy(&b.value, &web);
 	section_add(&b, "web");
 	return section_end(&b, SECTION_POLICIES);

@@ -288,8 +288,36 @@ static bool answers_equal(const struct policy_answer *a, const struct policy_ans
 }
 
 struct tally {
-	uint32_t allowed, denied, by_rule, by_default, audited, by_address;
+	uint32_t allowed, denied, by_rule, by_default, audited, by_address, hopeless;
 };
+
+// The prose of "at best": Deny rules that read nothing of the request count, and of Allow rules what they say of
+// the connection.
+static bool reference_hopeless(const struct ss_policy *p, const struct policy_input *in)
+{
+	static struct ss_rule kept[RULES_MAX];
+	struct ss_policy best = *p;
+	struct policy_answer a;
+
+	best.rules = kept;
+	best.rule_count = 0;
+	for (uint32_t i = 0; i < p->rule_count; i++) {
+		const struct ss_rule *r = &p->rules[i];
+		struct ss_rule *k = &kept[best.rule_count];
+		bool reads = r->jwt_provider.len || r->claim_count || r->scope_count ||
+			     r->header_count || r->method_count || r->path_count || r->host_count;
+
+		if (reads && r->action == RULE_DENY)
+			continue;
+		*k = *r;
+		k->jwt_provider = (struct slice){0};
+		k->claim_count = k->scope_count = k->header_count = 0;
+		k->method_count = k->path_count = k->host_count = 0;
+		best.rule_count++;
+	}
+	reference_evaluate(&best, in, &a);
+	return a.action == RULE_DENY;
+}
 
 static void compare(const struct ss_policy *p, const struct policy *compiled, uint32_t n,
 		    struct tally *t)
@@ -314,6 +342,13 @@ static void compare(const struct ss_policy *p, const struct policy *compiled, ui
 	assert_int_equal(policy_denies_address(compiled, &in, &by_address), address != NULL);
 	if (address)
 		assert_true(slice_eq(by_address.rule, address->name));
+	struct policy_answer best;
+
+	policy_evaluate_at_best(compiled, &in, &best);
+	assert_int_equal(best.action == RULE_DENY, reference_hopeless(p, &in));
+	if (best.action == RULE_DENY)
+		assert_int_equal(got.action, RULE_DENY); // whatever was asked
+	t->hopeless += best.action == RULE_DENY;
 	t->by_address += address != NULL;
 	t->allowed += got.action == RULE_ALLOW;
 	t->denied += got.action == RULE_DENY;
@@ -352,6 +387,7 @@ static void test_random(void **state)
 	// The random world is one in which everything happens often.
 	assert_true(t.allowed > POLICIES / 4 && t.denied > POLICIES / 4);
 	assert_true(t.by_rule > POLICIES / 4 && t.by_default > POLICIES / 4);
+	assert_true(t.hopeless > POLICIES / 10 && t.hopeless < t.denied);
 	assert_true(t.audited > POLICIES / 20 && t.by_address > POLICIES / 50);
 }
 

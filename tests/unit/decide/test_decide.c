@@ -165,6 +165,76 @@ static void test_connection_knows_no_request(void **state)
 	check(world_connection(w), VERDICT_DENY, DECIDE_RULE_DENY, "SecurityPolicy/shop/p", "get");
 }
 
+// What is certain of a connection whose request is not kept, one policy a row. A rule of the row is for
+// the caller, its network or its method, or for a caller that is another.
+enum at_best_rule { NO_RULE, OF_SOURCE, OF_NETWORK, OF_METHOD, OF_ANOTHER };
+enum at_best_state { WHOLE, BROKEN, NO_KEYS, NO_KEYS_ASKED };
+
+static const struct at_best {
+	enum rule_action fallback;
+	enum at_best_rule rule;
+	enum rule_action action;
+	enum at_best_state state;
+	enum verdict verdict;
+} at_best[] = {
+	{RULE_ALLOW, NO_RULE, RULE_DENY, WHOLE, VERDICT_ALLOW},
+	{RULE_DENY, NO_RULE, RULE_DENY, WHOLE, VERDICT_DENY},
+	{RULE_ALLOW, OF_SOURCE, RULE_DENY, WHOLE, VERDICT_DENY},
+	{RULE_ALLOW, OF_NETWORK, RULE_DENY, WHOLE, VERDICT_DENY},
+	{RULE_ALLOW, OF_METHOD, RULE_DENY, WHOLE, VERDICT_ALLOW}, // the request's may be another
+	{RULE_ALLOW, OF_ANOTHER, RULE_DENY, WHOLE, VERDICT_ALLOW},
+	{RULE_DENY, OF_SOURCE, RULE_ALLOW, WHOLE, VERDICT_ALLOW},
+	{RULE_DENY, OF_NETWORK, RULE_ALLOW, WHOLE, VERDICT_ALLOW},
+	{RULE_DENY, OF_METHOD, RULE_ALLOW, WHOLE, VERDICT_ALLOW},
+	{RULE_DENY, OF_ANOTHER, RULE_ALLOW, WHOLE, VERDICT_DENY},
+	{RULE_ALLOW, NO_RULE, RULE_DENY, BROKEN, VERDICT_BROKEN},
+	{RULE_ALLOW, NO_RULE, RULE_DENY, NO_KEYS, VERDICT_ALLOW}, // optional
+	{RULE_ALLOW, NO_RULE, RULE_DENY, NO_KEYS_ASKED, VERDICT_BROKEN},
+};
+
+static void at_best_set(struct world *w, const struct at_best *c)
+{
+	static struct slice get = {(const uint8_t *)"GET", 3};
+	static struct ss_source source;
+	static struct cidr net;
+
+	assert_int_equal(cidr_parse(SLICE_LIT("10.1.0.0/16"), false, &net), ERR_OK);
+	source = (struct ss_source){SOURCE_SERVICE_ACCOUNT, SLICE_LIT("y"),
+				    c->rule == OF_ANOTHER ? SLICE_LIT("z") : SLICE_LIT("x")};
+	w->policy.rule_count = 0;
+	w->group.default_action = c->fallback;
+	if (c->rule != NO_RULE)
+		add_rule(w, "rule", c->action);
+	w->rules[0].sources = &source;
+	w->rules[0].source_count = c->rule == OF_SOURCE || c->rule == OF_ANOTHER;
+	w->rules[0].client_cidrs = &net;
+	w->rules[0].client_cidr_count = c->rule == OF_NETWORK;
+	w->rules[0].methods = &get;
+	w->rules[0].method_count = c->rule == OF_METHOD;
+	w->policy.broken = c->state == BROKEN ? SLICE_LIT("why") : (struct slice){0};
+	w->policy.jwt_optional = c->state == NO_KEYS;
+	if (c->state >= NO_KEYS)
+		world_provider(w, 0, "idp", "https://issuer.example");
+	w->providers[0].key_count = 0;
+}
+
+static void test_at_best(void **state)
+{
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(at_best) / sizeof(at_best[0]); i++) {
+		struct decision d;
+
+		at_best_set(w, &at_best[i]);
+		world_link(w);
+		decide_at_best(&w->context, &w->subject, &w->in, &d);
+		if (d.verdict != at_best[i].verdict)
+			fail_msg("row %zu: %s", i, verdict_name(d.verdict));
+		if (d.verdict == VERDICT_DENY && at_best[i].fallback == RULE_ALLOW)
+			assert_true(slice_eq_str(d.rule, "rule"));
+	}
+}
+
 // CIDR Deny, limit, JWT, authorization: each is reached only where those before it let pass, and
 // what a limit takes it takes even from requests that are refused later.
 static void test_order(void **state)
@@ -421,6 +491,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_connection, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_connection_knows_no_request, world_setup,
 						world_teardown),
+		cmocka_unit_test_setup_teardown(test_at_best, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_order, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_limit, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_limit_by_network, world_setup, world_teardown),
