@@ -12,6 +12,7 @@ static const struct {
 	{"serve", verb_serve, "watch configuration, publish it to the nodes, be their CA"},
 	{"compile", verb_compile, "DIR -o FILE: a snapshot as one file"},
 	{"check", verb_check, "DIR: every error with file, line and field; for CI"},
+	{"reference", verb_reference, "what may be written in our kinds, in Markdown"},
 	{"explain", verb_explain, "who may call whom, and by which rule"},
 	{"ca", verb_ca, "rotate the CA's root"},
 };
@@ -20,8 +21,8 @@ static int usage(FILE *to, int status)
 {
 	fprintf(to, "usage: policy-sync VERB ...\n");
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].help);
-	fprintf(to, "  %-8s which version this is\n", "version");
+		fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].help);
+	fprintf(to, "  %-9s which version this is\n", "version");
 	return status;
 }
 

@@ -22,6 +22,7 @@ struct builder {
 	uint32_t children[TREE_DEPTH_MAX];
 	struct slice key; // waiting for its value
 	bool have_key;
+	uint32_t key_line, key_column;
 	int depth; // of the open container; -1: between documents
 	uint32_t nodes;
 	struct tree *documents, *last_document;
@@ -37,6 +38,15 @@ static enum err tree_fail(struct builder *b, const yaml_mark_t *at, enum err e, 
 	diagnostics_add(b->diagnostics, SEVERITY_ERROR, b->file, (uint32_t)at->line + 1,
 			(uint32_t)at->column + 1, "", "%s", what);
 	return e;
+}
+
+static enum err tree_fail_twice(struct builder *b, const yaml_mark_t *at, struct slice key)
+{
+	char what[120];
+
+	snprintf(what, sizeof(what), "key is given twice: %.*s", key.len < 64 ? (int)key.len : 64,
+		 (const char *)key.ptr);
+	return tree_fail(b, at, ERR_MALFORMED, what);
 }
 
 static bool scalar_is_null(const yaml_event_t *e)
@@ -107,6 +117,11 @@ static void tree_link(struct builder *b, struct tree *t)
 	if (b->have_key) {
 		t->key = b->key;
 		b->have_key = false;
+		// A value in lines of its own is found by its key.
+		if (t->line > b->key_line) {
+			t->line = b->key_line;
+			t->column = b->key_column;
+		}
 	}
 	t->parent = b->stack[b->depth];
 	b->children[b->depth]++;
@@ -164,7 +179,7 @@ static enum err tree_check_keys(struct builder *b, const yaml_event_t *e)
 		yaml_mark_t at = {.line = t->line - 1, .column = t->column - 1};
 
 		if (tree_order(&list[i - 1], &list[i]) == 0)
-			err = tree_fail(b, &at, ERR_MALFORMED, "key is given twice");
+			err = tree_fail_twice(b, &at, t->key);
 	}
 	free(list);
 	return err;
@@ -186,10 +201,12 @@ static enum err tree_key(struct builder *b, const yaml_event_t *e)
 	for (const struct tree *t = b->stack[b->depth]->first;
 	     t && b->children[b->depth] <= SMALL_MAP; t = t->next) {
 		if (slice_eq(t->key, key))
-			return tree_fail(b, &e->start_mark, ERR_MALFORMED, "key is given twice");
+			return tree_fail_twice(b, &e->start_mark, key);
 	}
 	b->key = tree_text(b, key);
 	b->have_key = true;
+	b->key_line = (uint32_t)e->start_mark.line + 1;
+	b->key_column = (uint32_t)e->start_mark.column + 1;
 	return b->key.ptr ? ERR_OK : tree_fail(b, &e->start_mark, ERR_TOO_LARGE, "too much");
 }
 

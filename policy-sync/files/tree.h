@@ -12,10 +12,10 @@
 enum tree_kind { TREE_NONE = 0, TREE_NULL, TREE_SCALAR, TREE_MAP, TREE_LIST };
 
 struct tree {
-	uint8_t kind; // enum tree_kind
-	bool quoted;  // a scalar in quotes is a string, whatever it looks like
-	bool cut;     // a document that an error ended: what stands here is not all of it
-	uint32_t line;
+	uint8_t kind;  // enum tree_kind
+	bool quoted;   // a scalar in quotes is a string, whatever it looks like
+	bool cut;      // a document that an error ended: what stands here is not all of it
+	uint32_t line; // of the value; of its key where that stands in a line before
 	uint32_t column;
 	struct slice key;  // in a map
 	struct slice text; // scalar

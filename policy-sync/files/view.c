@@ -307,5 +307,7 @@ bool view_duration_ms(const struct view *v, uint64_t *out)
 				  rest.len - strlen(units[i].unit));
 	}
 	*out = total;
+	if (s.len == 0)
+		view_error(v, "must not be empty");
 	return s.len > 0;
 }

@@ -90,6 +90,11 @@ static bool read_name(const struct view *v, const struct kind *k, struct slice *
 		view_error(&called, "is no name that an object can have");
 		return false;
 	}
+	// An empty value of a template: nobody knows which namespace was meant.
+	if (k->is_ours && namespace.tree && !view_present(&namespace)) {
+		view_error(&namespace, "must not be null: give it a value, or leave it out");
+		return false;
+	}
 	if (!k->has_namespace || !view_present(&namespace))
 		return true;
 	if (!view_short_text(&namespace, 63, ns))

@@ -6,6 +6,7 @@
 
 #include "files/view.h"
 #include "model/text.h"
+#include "model/words.h"
 
 struct object_meta {
 	struct slice namespace, name, uid;
@@ -52,14 +53,12 @@ void *read_security_policy(const struct reading *r);
 void *read_cluster_security_policy(const struct reading *r);
 void *read_rate_limit_policy(const struct reading *r);
 void *read_mesh_config(const struct reading *r);
-// Parts shared by policies and limits.
-bool read_targets(const struct view *spec, const struct object_meta *meta, struct target **out,
-		  uint32_t *count);
-bool read_paths(const struct view *v, struct ss_path_match **out, uint32_t *count);
+// Rows that policies and limits share, and the kinds.
+extern const struct words words_target, words_path, words_header, words_jwt, words_authorization;
+extern const struct words words_security_policy, words_cluster_security_policy,
+	words_rate_limit_policy, words_mesh_config;
+word_check check_field_name, check_host, check_method, check_methods, check_cidrs;
 bool read_cidrs(const struct view *v, struct cidr **out, uint32_t *count);
-bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *count);
-bool read_methods(const struct view *v, struct slice **out, uint32_t *count);
-bool read_jwt(const struct reading *r, const struct view *v, struct policy_spec *spec);
 // "SecurityPolicy/namespace/name".
 struct slice read_title(const struct view *v, const char *kind, const struct object_meta *meta);
 // Room for the entries of a list of at most max, or NULL with a finding.
@@ -67,8 +66,11 @@ void *read_list(const struct view *list, uint32_t max, size_t item_bytes);
 struct slice read_lower(struct arena *a, struct slice s);
 // As requests' hosts are compared; false: no request has such a one.
 bool read_host(const struct view *v, struct slice *host);
+bool read_method(const struct view *v, struct slice method);
 // read_warn.c: what is well formed and yet says nothing.
 void warn_source(const struct view *v, const struct ss_source *s);
+void warn_header_name(const struct view *v, struct slice name);
+void warn_methods(const struct view *v, const struct slice *list, uint32_t count);
 void warn_cidrs(const struct view *v, const struct cidr *list, uint32_t count);
 void warn_rules(const struct view *list, const struct policy_spec *spec);
 bool read_jwks(const struct view *at, struct slice json, struct ss_provider *out);

@@ -1,432 +1,234 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Our own kinds: SecurityPolicy, ClusterSecurityPolicy, RateLimitPolicy, MeshConfig. Strict: unknown
-// fields are errors. A security policy with an error is kept as broken, so that its targets refuse.
+// SecurityPolicy and ClusterSecurityPolicy, as rows of words: targets, and what stands around the rules. One
+// with an error is kept as broken, so that its targets refuse. See read.h.
 #include "model/read.h"
 
 #include <stdio.h>
-#include "core/match.h"
 
 #define TARGETS_MAX 16
-#define RULES_MAX   256
-#define LIST_MAX    1024
 
-static const char *const actions[] = {"Deny", "Allow", NULL};  // enum rule_action
 static const char *const modes[] = {"Enforce", "Audit", NULL}; // enum enforcement_mode
+static const char *const core_group[] = {"", NULL};
+
+// ---- labels ------------------------------------------------------------------------------------
+
+static const struct word selector_rows[] = {
+	{
+		.name = "matchLabels",
+		.says = "All of these labels; {} selects everything.",
+		.example = "{app: web}",
+		.since = "0.1",
+		.type = WORD_LABELS,
+		.may_be_empty = true,
+		.max = 253,
+		.entries = 64,
+	},
+	{
+		.name = "matchExpressions",
+		.says = "Labels by operators.",
+		.type = WORD_ANY,
+	},
+};
+static const struct words selector_words = WORDS(selector_rows, sizeof(struct labels), NULL);
 
 // ---- targets -----------------------------------------------------------------------------------
 
-static bool read_target(const struct view *v, const struct object_meta *meta, struct target *t)
+enum target_choice { ON_NAMESPACE = 1, ON_SERVICE = 2, ON_POD = 4 };
+
+static bool check_target(const struct reading *r, const struct view *v, void *object, void *value)
 {
-	static const char *const keys[] = {"group",	  "kind",     "name",
-					   "sectionName", "selector", NULL};
-	static const char *const selector_keys[] = {"matchLabels", NULL};
-	static const char *const kinds[] = {"", "Namespace", "Service", "Pod", NULL};
-	struct view kind = view_get(v, "kind"), name = view_get(v, "name");
-	struct view section = view_get(v, "sectionName"), selector = view_get(v, "selector");
-	struct view match = view_get(&selector, "matchLabels");
-	int index;
+	struct target *t = object;
+	struct view name = view_get(v, "name");
 
-	view_only(v, keys);
-	view_only(&selector, selector_keys);
-	if (!view_word(&kind, kinds, &index))
-		return false;
-	t->kind = (enum target_kind)index;
-	if (t->kind == TARGET_POD)
-		return view_require(&selector, TREE_MAP) && read_labels(&match, &t->selector);
-	if (!view_text(&name, &t->name))
-		return false;
-	if (t->kind == TARGET_NAMESPACE && !slice_eq(t->name, meta->namespace)) {
-		view_error(&name, "has to be the policy's own namespace, %.*s",
-			   SLICE_ARG(meta->namespace));
-		return false;
-	}
-	return !view_present(&section) || view_text(&section, &t->section);
-}
-
-bool read_targets(const struct view *spec, const struct object_meta *meta, struct target **out,
-		  uint32_t *count)
-{
-	struct view list = view_get(spec, "targetRefs");
-	struct target *targets = read_list(&list, TARGETS_MAX, sizeof(*targets));
-	uint32_t index = 0;
-
-	*count = 0;
-	if (!targets)
-		return false;
-	for (struct view i = view_first(&list); i.tree; i = view_next(&list, &i, &index)) {
-		targets[*count].tree = i.tree;
-		if (!read_target(&i, meta, &targets[*count]))
-			return false;
-		(*count)++;
-	}
-	*out = targets;
-	if (*count == 0)
-		view_error(&list, "names nothing");
-	return *count > 0;
-}
-
-// ---- matches -----------------------------------------------------------------------------------
-
-bool read_cidrs(const struct view *v, struct cidr **out, uint32_t *count)
-{
-	struct cidr *list = read_list(v, 65536, sizeof(*list));
-	uint32_t index = 0;
-
-	*count = 0;
-	if (!list)
-		return false;
-	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
-		if (!view_cidr(&i, &list[*count]))
-			return false;
-		(*count)++;
-	}
-	warn_cidrs(v, list, *count);
-	*out = list;
-	return true;
-}
-
-// Requests are judged by their canonical path: another spelling would never match, and a Deny rule that
-// never matches is an open door.
-static bool canonical(const struct view *v, struct slice *path)
-{
-	uint8_t *out = arena_alloc(v->arena, 1, path->len);
-	struct slice query;
-	bool changed = false;
-
-	if (!out || path_canonicalize(*path, out, path->len, path, &query, &changed) != ERR_OK ||
-	    query.len > 0) {
-		view_error(v, "is no path that a request can have");
-		return false;
-	}
-	if (changed)
-		view_warn(v,
-			  "is compared as \"%.*s\": requests' paths are, without dot segments, "
-			  "double slashes and needless escapes",
-			  SLICE_ARG(*path));
-	return true;
-}
-
-static bool read_path(const struct view *v, struct ss_path_match *out)
-{
-	static const char *const keys[] = {"type", "value", NULL};
-	static const char *const types[] = {"Exact", "PathPrefix", "RegularExpression", NULL};
-	struct view type = view_get(v, "type"), value = view_get(v, "value");
-	int index = PATH_PREFIX;
-
-	view_only(v, keys);
-	if (view_present(&type) && !view_word(&type, types, &index))
-		return false;
-	if (index == PATH_REGEX) {
-		view_error(&type, "RegularExpression is not supported yet");
-		return false;
-	}
-	out->type = (enum path_match_type)index;
-	if (!view_short_text(&value, 1024, &out->value))
-		return false;
-	if (out->value.len == 0 || out->value.ptr[0] != '/') {
-		view_error(&value, "has to begin with /");
-		return false;
-	}
-	return canonical(&value, &out->value);
-}
-
-// One path, or a list of them.
-bool read_paths(const struct view *v, struct ss_path_match **out, uint32_t *count)
-{
-	struct ss_path_match *list;
-	uint32_t index = 0;
-
-	*count = 0;
-	if (v->tree->kind == TREE_MAP) {
-		list = arena_alloc(v->arena, 1, sizeof(*list));
-		*out = list;
-		*count = 1;
-		return list && read_path(v, list);
-	}
-	list = read_list(v, LIST_MAX, sizeof(*list));
-	if (!list)
-		return false;
-	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
-		if (!read_path(&i, &list[*count]))
-			return false;
-		(*count)++;
-	}
-	*out = list;
-	return true;
-}
-
-bool read_headers(const struct view *v, struct ss_header_match **out, uint32_t *count)
-{
-	static const char *const keys[] = {"name", "values", "value", "type", NULL};
-	static const char *const types[] = {"Exact", NULL}; // what can be enforced
-	struct ss_header_match *list = read_list(v, 64, sizeof(*list));
-	uint32_t index = 0;
-
-	*count = 0;
-	if (!list)
-		return false;
-	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
-		struct view name = view_get(&i, "name"), values = view_get(&i, "values");
-		struct ss_header_match *h = &list[(*count)++];
-
-		view_only(&i, keys);
-		if (!view_short_text(&name, 255, &h->name))
-			return false;
-		h->name = read_lower(v->arena, h->name);
-		struct view type = view_get(&i, "type"), value = view_get(&i, "value");
-		int kind;
-
-		if (view_present(&type) && !view_word(&type, types, &kind))
-			return false;
-		if (view_present(&value)) {
-			h->values = arena_alloc(v->arena, 1, sizeof(*h->values));
-			h->value_count = 1;
-			if (!h->values || !view_text(&value, h->values))
-				return false;
-		}
-		if (view_present(&values) && !view_texts(&values, 256, &h->values, &h->value_count))
-			return false;
-	}
-	*out = list;
-	return true;
-}
-
-// ---- principal ---------------------------------------------------------------------------------
-
-static bool read_service_account(const struct view *v, struct ss_source *s)
-{
-	static const char *const keys[] = {"namespace", "name", NULL};
-	struct view ns = view_get(v, "namespace"), name = view_get(v, "name");
-
-	if (!view_require(v, TREE_MAP))
-		return false;
-	view_only(v, keys);
-	return view_short_text(&ns, 63, &s->namespace) && view_short_text(&name, 253, &s->name);
-}
-
-static bool read_source(const struct view *v, struct ss_source *s)
-{
-	static const char *const keys[] = {"type", "serviceAccount", "spiffe", NULL};
-	static const char *const types[] = {"",	    "ServiceAccount",  "SPIFFE", "Gateway",
-					    "Node", "Unauthenticated", NULL};
-	struct view type = view_get(v, "type"), account = view_get(v, "serviceAccount");
-	struct view spiffe = view_get(v, "spiffe");
-	int index;
-
-	view_only(v, keys);
-	if (!view_word(&type, types, &index))
-		return false;
-	s->type = (enum source_type)index;
-	if (s->type == SOURCE_SERVICE_ACCOUNT)
-		return read_service_account(&account, s);
-	if (s->type != SOURCE_SPIFFE)
+	(void)value;
+	t->tree = v->tree;
+	if (t->kind != TARGET_NAMESPACE || slice_eq(t->name, r->meta->namespace))
 		return true;
-	if (!view_short_text(&spiffe, 512, &s->name))
-		return false;
-	if (!slice_starts(s->name, SLICE_LIT("spiffe://"))) {
-		view_error(&spiffe, "has to begin with spiffe://");
-		return false;
-	}
-	return true;
+	view_error(&name, "has to be the policy's own namespace, %.*s",
+		   SLICE_ARG(r->meta->namespace));
+	return false;
 }
 
-static bool read_sources(const struct view *v, struct ss_rule *r)
-{
-	uint32_t index = 0;
-
-	r->sources = read_list(v, LIST_MAX, sizeof(*r->sources));
-	if (!r->sources)
-		return false;
-	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
-		if (!read_source(&i, &r->sources[r->source_count]))
-			return false;
-		warn_source(&i, &r->sources[r->source_count]);
-		r->source_count++;
-	}
-	return true;
-}
-
-static bool read_claims(const struct view *v, struct ss_rule *r)
-{
-	static const char *const keys[] = {"name", "valueType", "values", NULL};
-	uint32_t index = 0;
-
-	r->claims = read_list(v, 64, sizeof(*r->claims));
-	if (!r->claims)
-		return false;
-	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
-		struct view name = view_get(&i, "name"), values = view_get(&i, "values");
-		struct ss_claim_match *c = &r->claims[r->claim_count++];
-
-		view_only(&i, keys);
-		if (!view_short_text(&name, 255, &c->name) ||
-		    !view_texts(&values, 256, &c->values, &c->value_count))
-			return false;
-	}
-	return true;
-}
-
-static bool read_token_rule(const struct view *v, struct ss_rule *r)
-{
-	static const char *const keys[] = {"provider", "claims", "scopes", NULL};
-	struct view provider = view_get(v, "provider"), claims = view_get(v, "claims");
-	struct view scopes = view_get(v, "scopes");
-
-	if (!view_require(v, TREE_MAP))
-		return false;
-	view_only(v, keys);
-	return view_short_text(&provider, 200, &r->jwt_provider) &&
-	       (!view_present(&claims) || read_claims(&claims, r)) &&
-	       (!view_present(&scopes) || view_texts(&scopes, 64, &r->scopes, &r->scope_count));
-}
-
-static bool read_principal(const struct view *v, struct ss_rule *r)
-{
-	static const char *const keys[] = {"sources", "clientCIDRs", "jwt", "headers", NULL};
-	struct view sources = view_get(v, "sources"), cidrs = view_get(v, "clientCIDRs");
-	struct view jwt = view_get(v, "jwt"), headers = view_get(v, "headers");
-
-	if (!view_require(v, TREE_MAP))
-		return false;
-	view_only(v, keys);
-	return (!view_present(&sources) || read_sources(&sources, r)) &&
-	       (!view_present(&cidrs) ||
-		read_cidrs(&cidrs, &r->client_cidrs, &r->client_cidr_count)) &&
-	       (!view_present(&jwt) || read_token_rule(&jwt, r)) &&
-	       (!view_present(&headers) || read_headers(&headers, &r->headers, &r->header_count));
-}
-
-static bool read_rule_ports(const struct view *v, struct ss_rule *r)
-{
-	uint32_t index = 0;
-	uint64_t n;
-
-	r->ports = read_list(v, LIST_MAX, sizeof(*r->ports));
-	if (!r->ports)
-		return false;
-	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
-		if (!view_number(&i, 1, 65535, &n))
-			return false;
-		r->ports[r->port_count++] = (uint16_t)n;
-	}
-	return true;
-}
-
-static bool read_hosts(const struct view *v, struct ss_rule *r)
-{
-	uint32_t index = 0;
-
-	if (!view_texts(v, LIST_MAX, &r->hosts, &r->host_count))
-		return false;
-	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
-		if (!read_host(&i, &r->hosts[index]))
-			return false;
-	}
-	return true;
-}
-
-static bool read_operation(const struct view *v, struct ss_rule *r)
-{
-	static const char *const keys[] = {"methods", "path", "paths", "hosts", "ports", NULL};
-	struct view methods = view_get(v, "methods"), path = view_get(v, "path");
-	struct view paths = view_get(v, "paths"), hosts = view_get(v, "hosts");
-	struct view ports = view_get(v, "ports");
-
-	if (!view_require(v, TREE_MAP))
-		return false;
-	view_only(v, keys);
-	if (view_present(&methods) && !read_methods(&methods, &r->methods, &r->method_count))
-		return false;
-	if (view_present(&path) && !read_paths(&path, &r->paths, &r->path_count))
-		return false;
-	if (view_present(&paths) && !read_paths(&paths, &r->paths, &r->path_count))
-		return false;
-	if (view_present(&hosts) && !read_hosts(&hosts, r))
-		return false;
-	return !view_present(&ports) || read_rule_ports(&ports, r);
-}
-
-static bool read_rule(const struct view *v, struct ss_rule *r)
-{
-	static const char *const keys[] = {"name", "action", "principal", "operation", NULL};
-	struct view name = view_get(v, "name"), action = view_get(v, "action");
-	struct view principal = view_get(v, "principal"), operation = view_get(v, "operation");
-	int index;
-
-	view_only(v, keys);
-	if (!view_word(&action, actions, &index))
-		return false;
-	r->action = (enum rule_action)index;
-	if (view_present(&name) && !view_short_text(&name, 200, &r->name))
-		return false;
-	if (r->name.len == 0) {
-		// Logs name the rule; one without a name is known by its place.
-		char path[VIEW_PATH_MAX];
-		const char *at = strrchr(view_path(v, path), '[');
-
-		r->name = arena_copy(v->arena, slice_str(at ? at : path));
-	}
-	return (!view_present(&principal) || read_principal(&principal, r)) &&
-	       (!view_present(&operation) || read_operation(&operation, r));
-}
-
-static bool read_authorization(const struct view *v, struct policy_spec *spec)
-{
-	static const char *const keys[] = {"defaultAction", "rules", NULL};
-	struct view action = view_get(v, "defaultAction"), rules = view_get(v, "rules");
-	uint32_t index = 0;
-	int word;
-
-	if (!view_require(v, TREE_MAP))
-		return false;
-	view_only(v, keys);
-	spec->has_authorization = true;
-	if (view_present(&action)) {
-		if (!view_word(&action, actions, &word))
-			return false;
-		spec->has_default = true;
-		spec->default_action = (enum rule_action)word;
-	}
-	if (!view_present(&rules) && !spec->has_default)
-		view_warn(v,
-			  "says nothing, and so denies everything: write defaultAction or rules");
-	if (!view_present(&rules))
-		return true;
-	spec->rules = read_list(&rules, RULES_MAX, sizeof(*spec->rules));
-	if (!spec->rules)
-		return false;
-	for (struct view i = view_first(&rules); i.tree; i = view_next(&rules, &i, &index)) {
-		if (!read_rule(&i, &spec->rules[spec->rule_count]))
-			return false;
-		spec->rule_count++;
-	}
-	warn_rules(&rules, spec);
-	return true;
-}
+static const char *const target_kinds[] = {"Namespace", "Service", "Pod", NULL};
+static const struct word target_rows[] = {
+	{
+		.name = "group",
+		.says = "Kubernetes' core group.",
+		.example = "\"\"",
+		.since = "0.1",
+		.type = WORD_CHOICE,
+		.may_be_empty = true,
+		.choices = core_group,
+	},
+	{
+		.name = "kind",
+		.says = "What is protected: all pods of the policy's own namespace, those that a "
+			"Service selects, or those with some labels.",
+		.example = "Service",
+		.since = "0.1",
+		.type = WORD_CHOICE,
+		.required = true,
+		.choices = target_kinds,
+		.first = TARGET_NAMESPACE,
+		WORD_AT(target, kind),
+	},
+	{
+		.name = "name",
+		.says = "Of the Service, or the policy's own namespace.",
+		.example = "shop",
+		.since = "0.1",
+		.type = WORD_TEXT,
+		.required = true,
+		.max = 253,
+		.with = "kind",
+		.with_choices = ON_NAMESPACE | ON_SERVICE,
+		WORD_AT(target, name),
+	},
+	{
+		.name = "sectionName",
+		.says = "The name of one of the Service's ports.",
+		.example = "http",
+		.since = "0.1",
+		.type = WORD_TEXT,
+		.max = 63,
+		.with = "kind",
+		.with_choices = ON_SERVICE,
+		WORD_AT(target, section),
+	},
+	{
+		.name = "selector",
+		.says = "The pods' labels; {} selects all of the namespace.",
+		.since = "0.1",
+		.type = WORD_MAP,
+		.required = true,
+		.may_be_empty = true,
+		.with = "kind",
+		.with_choices = ON_POD,
+		.members = &selector_words,
+		WORD_AT(target, selector),
+	},
+};
+const struct words words_target = WORDS(target_rows, sizeof(struct target), check_target);
 
 // ---- SecurityPolicy ----------------------------------------------------------------------------
 
-static bool read_spec(const struct reading *r, const struct view *v, struct policy_spec *spec)
+static bool check_part(const struct reading *r, const struct view *v, void *object, void *value)
 {
-	static const char *const unsupported[] = {"peerTLS",   "oidc",	  "oauth2", "apiKeyAuth",
-						  "basicAuth", "extAuth", NULL};
-	struct view authorization = view_get(v, "authorization"), jwt = view_get(v, "jwt");
+	struct policy_spec *spec = object;
 
+	(void)r;
+	(void)value;
 	spec->tree = v->tree;
-	// A rule that cannot be enforced is never accepted.
-	for (int i = 0; unsupported[i]; i++) {
-		struct view field = view_get(v, unsupported[i]);
-
-		if (view_present(&field)) {
-			view_error(&field, "is not supported yet");
-			return false;
-		}
-	}
-	if (!view_present(&authorization) && !view_present(&jwt) && !*v->failed)
-		view_warn(v, "has neither authorization nor jwt: it does nothing");
-	return (!view_present(&authorization) || read_authorization(&authorization, spec)) &&
-	       (!view_present(&jwt) || read_jwt(r, &jwt, spec));
+	return true;
 }
+
+static bool check_spec(const struct reading *r, const struct view *v, void *object, void *value)
+{
+	struct security_policy *p = object;
+
+	if (!tree_get(v->tree, "authorization") && !tree_get(v->tree, "jwt"))
+		view_warn(v, "has neither authorization nor jwt: it does nothing");
+	return check_part(r, v, &p->spec, value);
+}
+
+#define AUTHORIZATION(...)                                                                         \
+	{                                                                                          \
+		.name = "authorization", .says = "Who may do what.", .since = "0.1",               \
+		.type = WORD_MAP, .members = &words_authorization, __VA_ARGS__                     \
+	}
+#define JWT(...)                                                                                   \
+	{                                                                                          \
+		.name = "jwt", .says = "Every request needs a token of one of these providers.",   \
+		.since = "0.1", .type = WORD_MAP, .members = &words_jwt, __VA_ARGS__               \
+	}
+#define MODE                                                                                       \
+	{                                                                                          \
+		.name = "mode",                                                                    \
+		.says = "Audit refuses nothing, and reports what it would refuse.",                \
+		.example = "Enforce", .since = "0.1", .type = WORD_CHOICE, .choices = modes,       \
+		WORD_AT(security_policy, mode)                                                     \
+	}
+#define LATER(word, what)                                                                          \
+	{                                                                                          \
+		.name = word, .says = what, .type = WORD_ANY                                       \
+	}
+
+static const struct word spec_rows[] = {
+	{
+		.name = "targetRefs",
+		.says = "What it protects.",
+		.since = "0.1",
+		.type = WORD_MAP,
+		.required = true,
+		.members = &words_target,
+		WORD_LIST(security_policy, targets, target_count, TARGETS_MAX),
+	},
+	MODE,
+	AUTHORIZATION(WORD_AT(security_policy, spec)),
+	JWT(WORD_AT(security_policy, spec)),
+	LATER("peerTLS", "Plaintext or mTLS only between pods."),
+	LATER("oidc", "Login with OpenID Connect."),
+	LATER("oauth2", "Token introspection."),
+	LATER("apiKeyAuth", "Keys of the API's clients."),
+	LATER("basicAuth", "Name and password."),
+	LATER("extAuth", "A server that is asked."),
+};
+static const struct words spec_words = WORDS(spec_rows, sizeof(struct security_policy), check_spec);
+static const struct word policy_rows[] = {WORDS_OBJECT(&spec_words, false)};
+const struct words words_security_policy = WORDS(policy_rows, sizeof(struct security_policy), NULL);
+
+// ---- ClusterSecurityPolicy ---------------------------------------------------------------------
+
+static const struct word part_rows[] = {AUTHORIZATION(.at = 0), JWT(.at = 0)};
+static const struct words part_words = WORDS(part_rows, sizeof(struct policy_spec), check_part);
+
+static bool check_selector(const struct reading *r, const struct view *v, void *object, void *value)
+{
+	struct security_policy *p = object;
+
+	(void)r;
+	(void)v;
+	(void)value;
+	p->all_namespaces = false;
+	return true;
+}
+
+static const struct word cluster_rows[] = {
+	{
+		.name = "namespaceSelector",
+		.says = "Which namespaces; all where it is absent or {}.",
+		.since = "0.1",
+		.type = WORD_MAP,
+		.may_be_empty = true,
+		.members = &selector_words,
+		WORD_AT(security_policy, namespace_selector),
+		.check = check_selector,
+	},
+	MODE,
+	{
+		.name = "overrides",
+		.says = "What no policy of a namespace can weaken.",
+		.since = "0.1",
+		.type = WORD_MAP,
+		.members = &part_words,
+		WORD_AT(security_policy, overrides),
+	},
+	{
+		.name = "defaults",
+		.says = "What counts where a namespace says nothing else.",
+		.since = "0.1",
+		.type = WORD_MAP,
+		.members = &part_words,
+		WORD_AT(security_policy, spec),
+	},
+};
+static const struct words cluster_spec_words =
+	WORDS(cluster_rows, sizeof(struct security_policy), NULL);
+static const struct word cluster_policy_rows[] = {WORDS_OBJECT(&cluster_spec_words, false)};
+const struct words words_cluster_security_policy =
+	WORDS(cluster_policy_rows, sizeof(struct security_policy), NULL);
+
+// ---- reading -----------------------------------------------------------------------------------
 
 struct slice read_title(const struct view *v, const char *kind, const struct object_meta *meta)
 {
@@ -457,15 +259,6 @@ static struct security_policy *make_policy(const struct reading *r, const char *
 	return p;
 }
 
-static void read_mode(const struct view *spec, struct security_policy *p)
-{
-	struct view mode = view_get(spec, "mode");
-	int index = MODE_ENFORCE;
-
-	if (view_present(&mode) && view_word(&mode, modes, &index))
-		p->mode = (enum enforcement_mode)index;
-}
-
 static void *keep_policy(const struct view *v, struct security_policy *p)
 {
 	if (*v->failed && p->broken.len == 0)
@@ -484,54 +277,25 @@ static void target_namespace(const struct view *v, struct security_policy *p)
 
 void *read_security_policy(const struct reading *r)
 {
-	static const char *const keys[] = {"targetRefs", "mode",       "authorization",
-					   "jwt",	 "peerTLS",    "oidc",
-					   "oauth2",	 "apiKeyAuth", "basicAuth",
-					   "extAuth",	 NULL};
 	struct security_policy *p = make_policy(r, "SecurityPolicy");
-	struct view spec = view_get(r->v, "spec");
 
 	if (!p)
 		return NULL;
-	if (!view_require(&spec, TREE_MAP)) {
+	if (!words_read(r, &words_security_policy, r->v, p))
+		*r->v->failed = true;
+	if (p->target_count == 0)
 		target_namespace(r->v, p);
-		return keep_policy(r->v, p);
-	}
-	view_only(&spec, keys);
-	if (!read_targets(&spec, r->meta, &p->targets, &p->target_count))
-		target_namespace(r->v, p);
-	read_mode(&spec, p);
-	(void)read_spec(r, &spec, &p->spec);
 	return keep_policy(r->v, p);
 }
 
 void *read_cluster_security_policy(const struct reading *r)
 {
-	static const char *const keys[] = {"namespaceSelector", "mode", "overrides", "defaults",
-					   NULL};
-	static const char *const parts[] = {"authorization", "jwt", NULL};
-	static const char *const selector_keys[] = {"matchLabels", NULL};
 	struct security_policy *p = make_policy(r, "ClusterSecurityPolicy");
-	struct view spec = view_get(r->v, "spec"), selector = view_get(&spec, "namespaceSelector");
-	struct view match = view_get(&selector, "matchLabels");
-	struct view overrides = view_get(&spec, "overrides"),
-		    defaults = view_get(&spec, "defaults");
 
 	if (!p)
 		return NULL;
-	p->all_namespaces = !view_present(&selector);
-	if (!view_require(&spec, TREE_MAP))
-		return keep_policy(r->v, p);
-	view_only(&spec, keys);
-	view_only(&selector, selector_keys);
-	view_only(&overrides, parts);
-	view_only(&defaults, parts);
-	if (!read_labels(&match, &p->namespace_selector))
-		p->all_namespaces = true;
-	read_mode(&spec, p);
-	if (view_present(&overrides))
-		(void)read_spec(r, &overrides, &p->overrides);
-	if (view_present(&defaults))
-		(void)read_spec(r, &defaults, &p->spec);
+	p->all_namespaces = true;
+	if (!words_read(r, &words_cluster_security_policy, r->v, p))
+		*r->v->failed = true;
 	return keep_policy(r->v, p);
 }

@@ -94,25 +94,42 @@ static bool is_method(struct slice m)
 	return m.len > 0;
 }
 
-bool read_methods(const struct view *v, struct slice **out, uint32_t *count)
+bool read_method(const struct view *v, struct slice method)
+{
+	if (!is_method(method)) {
+		view_error(v, "methods are written in capitals: %.*s", SLICE_ARG(method));
+		return false;
+	}
+	if (slice_eq_str(method, "CONNECT") || slice_eq_str(method, "PRI"))
+		view_warn(v, "matches nothing: no request with this method is let in");
+	return true;
+}
+
+void warn_methods(const struct view *v, const struct slice *list, uint32_t count)
 {
 	uint32_t index = 0;
 
-	if (!view_texts(v, 64, out, count))
-		return false;
-	for (struct view i = view_first(v); i.tree; i = view_next(v, &i, &index)) {
-		struct slice m = (*out)[index];
-
-		if (!is_method(m)) {
-			view_error(&i, "methods are written in capitals: %.*s", SLICE_ARG(m));
-			return false;
-		}
+	for (struct view i = view_first(v); i.tree && index < count; i = view_next(v, &i, &index)) {
 		for (uint32_t k = 0; k < index; k++) {
-			if (slice_eq((*out)[k], m))
-				view_warn(&i, "%.*s is there twice", SLICE_ARG(m));
+			if (slice_eq(list[k], list[index]))
+				view_warn(&i, "%.*s is there twice", SLICE_ARG(list[index]));
 		}
 	}
-	return true;
+}
+
+// RFC 9110 5.6.2.
+void warn_header_name(const struct view *v, struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		uint8_t c = name.ptr[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		    strchr("!#$%&'*+-.^_`|~", c))
+			continue;
+		view_warn(v, "matches nothing: \"%.*s\" is no name that a header field can have",
+			  SLICE_ARG(name));
+		return;
+	}
 }
 
 // ---- networks ----------------------------------------------------------------------------------

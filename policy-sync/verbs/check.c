@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// check and compile: what a pipeline runs before anything is applied.
+// check and compile: what a pipeline runs before anything is applied; and what may be written at all.
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "compile/compile.h"
 #include "io/crypto.h"
 #include "model/load.h"
+#include "model/words.h"
 #include "verbs/verbs.h"
 
 #define OUTPUT_BYTES_MAX (SNAPSHOT_BYTES_MAX + (1u << 20))
@@ -146,4 +147,21 @@ int verb_compile(int argc, char **argv)
 	compiled_free(c);
 	diagnostics_deinit(&d);
 	return err != ERR_OK;
+}
+
+int verb_reference(int argc, char **argv)
+{
+	struct buf out;
+
+	(void)argv;
+	if (argc != 1) {
+		fprintf(stderr, "usage: policy-sync reference\n");
+		return 2;
+	}
+	buf_init_growing(&out, 1u << 20);
+	words_print(&out);
+	bool good = out.err == ERR_OK && write_file("-", buf_slice(&out));
+
+	buf_deinit(&out);
+	return !good;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 int verb_check(int argc, char **argv);
+int verb_reference(int argc, char **argv);
 int verb_compile(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_serve(int argc, char **argv); // publish/serve.c
