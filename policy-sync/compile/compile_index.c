@@ -240,8 +240,15 @@ static void index_slices(struct indexer *w, const struct hash_index *services)
 	pairs_deinit(&p);
 }
 
-// Every Service with the pods of its endpoints.
-static void add_served_pods(struct indexer *w, struct pairs *p)
+static void add_served_pod(struct pairs *p, struct pairs *by_slice, uint32_t pod, uint32_t service,
+			   uint32_t slice)
+{
+	pairs_add(p, pod, service);
+	pairs_add(by_slice, pod, slice);
+}
+
+// Every Service with the pods of its endpoints, and every pod with the slices that name it.
+static void add_served_pods(struct indexer *w, struct pairs *p, struct pairs *by_slice)
 {
 	for (uint32_t i = 0; i < w->m->services.count && w->err == ERR_OK; i++) {
 		struct related slices = related_to(&w->x->service_slices, i);
@@ -256,7 +263,7 @@ static void add_served_pods(struct indexer *w, struct pairs *p)
 				if (index_endpoint(w->x, w->m, s, &s->endpoints[e], &pod) ==
 					    ENDPOINT_POD &&
 				    slice_eq(pod_at(w->m, pod)->namespace, s->namespace))
-					pairs_add(p, pod, i);
+					add_served_pod(p, by_slice, pod, i, slices.items[k]);
 			}
 		}
 	}
@@ -266,7 +273,7 @@ static void index_pod_services(struct indexer *w)
 {
 	uint32_t count = w->m->services.count;
 	struct selector *list = arena_alloc(w->arena, count, sizeof(*list));
-	struct pairs p = {0};
+	struct pairs p = {0}, by_slice = {0};
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; list && i < count; i++) {
@@ -279,10 +286,13 @@ static void index_pod_services(struct indexer *w)
 		w->err = ERR_NOMEM;
 	if (w->err == ERR_OK)
 		w->err = selectors_match(list, n, w->m, &p);
-	add_served_pods(w, &p);
+	add_served_pods(w, &p, &by_slice);
 	if (w->err == ERR_OK)
 		w->err = pairs_relate(&p, w->m->pods.count, w->arena, &w->x->pod_services);
+	if (w->err == ERR_OK)
+		w->err = pairs_relate(&by_slice, w->m->pods.count, w->arena, &w->x->pod_slices);
 	pairs_deinit(&p);
+	pairs_deinit(&by_slice);
 }
 
 // ---- targets -----------------------------------------------------------------------------------

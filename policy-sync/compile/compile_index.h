@@ -48,6 +48,7 @@ struct compile_index {
 	bool *pod_disputed;		 // by pod: another one has its address
 	struct relation service_slices;	 // EndpointSlices
 	struct relation pod_services;	 // by selector, or by endpoint
+	struct relation pod_slices;	 // EndpointSlices that have an endpoint there
 	struct relation service_targets; // refs
 	struct relation namespace_targets;
 	struct relation pod_targets; // refs that select it by labels
@@ -66,5 +67,5 @@ enum endpoint_place {
 enum endpoint_place index_endpoint(const struct compile_index *x, const struct model *m,
 				   const struct endpoint_slice *s, const struct endpoint_object *e,
 				   uint32_t *pod);
-// A Service's port on a pod: where traffic to it arrives; 0: the pod has no such port.
+// A Service's port on a pod by its targetPort; 0: the pod has no TCP port of that name.
 uint16_t service_target_port(const struct service_port_object *port, const struct pod *p);

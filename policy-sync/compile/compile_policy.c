@@ -50,27 +50,49 @@ static void list_port(struct compiler *c, uint16_t port, uint32_t service, uint3
 	c->ports[c->port_count++] = (struct port_ref){port, {service, index}};
 }
 
-// Ports that the Service's EndpointSlices give for one of its own: what counts where there is no
-// selector, or where the pod does not say what the name of a target port stands for.
-static void list_slice_ports(struct compiler *c, uint32_t service, uint32_t index)
+static bool slice_is_of(const struct endpoint_slice *e, const struct service_object *s)
+{
+	return slice_eq(e->service, s->name) && slice_eq(e->namespace, s->namespace);
+}
+
+// Ports that these EndpointSlices give for one of the Service's own; returns how many.
+static uint32_t list_slice_ports(struct compiler *c, struct related slices, uint32_t service,
+				 uint32_t index)
 {
 	const struct service_object *s = c->model->services.items[service];
-	struct related slices = related_to(&c->index.service_slices, service);
+	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < slices.count; i++) {
 		const struct endpoint_slice *e = c->model->slices.items[slices.items[i]];
 
-		for (uint32_t k = 0; k < e->port_count; k++) {
-			if (slice_eq(e->ports[k].name, s->ports[index].name))
-				list_port(c, e->ports[k].port, service, index);
+		for (uint32_t k = 0; k < e->port_count && slice_is_of(e, s); k++) {
+			if (!slice_eq(e->ports[k].name, s->ports[index].name))
+				continue;
+			list_port(c, e->ports[k].port, service, index);
+			n++;
 		}
 	}
+	return n;
+}
+
+// Where traffic to a Service's port arrives on the pod: slices are what it goes by, and the target port is what
+// they will say once they have followed. Where neither tells, any port that the Service leads to.
+static void list_service_port(struct compiler *c, uint32_t pod, uint32_t service, uint32_t index)
+{
+	const struct service_object *s = c->model->services.items[service];
+	const struct pod *p = c->model->pods.items[pod];
+	uint16_t port = s->selector.count > 0 ? service_target_port(&s->ports[index], p) : 0;
+	uint32_t n = list_slice_ports(c, related_to(&c->index.pod_slices, pod), service, index);
+
+	if (port != 0)
+		list_port(c, port, service, index);
+	else if (n == 0)
+		list_slice_ports(c, related_to(&c->index.service_slices, service), service, index);
 }
 
 // Ports that Services with policies or limits lead to; a Service without any changes nothing.
 static void list_ports(struct compiler *c, uint32_t pod)
 {
-	const struct pod *p = c->model->pods.items[pod];
 	struct related services = related_to(&c->index.pod_services, pod);
 
 	c->port_count = 0;
@@ -81,14 +103,8 @@ static void list_ports(struct compiler *c, uint32_t pod)
 		if (related_to(&c->index.service_targets, number).count == 0)
 			continue;
 		for (uint32_t k = 0; k < s->port_count; k++) {
-			uint16_t port = service_target_port(&s->ports[k], p);
-
-			if (!s->ports[k].tcp)
-				continue;
-			if (port != 0)
-				list_port(c, port, number, k);
-			if (port == 0 || s->selector.count == 0)
-				list_slice_ports(c, number, k);
+			if (s->ports[k].tcp)
+				list_service_port(c, pod, number, k);
 		}
 	}
 	if (c->port_count > 0)

@@ -44,6 +44,7 @@ struct labels {
 
 enum dataplane_mode { DATAPLANE_UNSET = 0, DATAPLANE_ENABLED, DATAPLANE_NONE };
 
+// Of TCP: no other traffic is ours, and other protocols may use the same names and numbers.
 struct named_port {
 	struct slice name;
 	uint16_t port;

@@ -118,41 +118,67 @@ static bool read_one_addr(const struct view *v, struct addr **out, uint32_t *cou
 
 // ---- Pod ---------------------------------------------------------------------------------------
 
-// What a targetPort may name: ports of all containers.
-static struct named_port *make_container_ports(const struct view *containers)
+static bool read_protocol(const struct view *v, bool *tcp)
 {
-	uint32_t n = 0;
+	static const char *const words[] = {"TCP", "UDP", "SCTP", NULL};
+	int word = 0;
 
-	for (const struct tree *c = containers->tree ? containers->tree->first : NULL; c;
-	     c = c->next)
-		n += tree_count(tree_get(c, "ports"));
-	if (n > SNAPSHOT_PORTS_PER_OBJECT_MAX)
-		n = SNAPSHOT_PORTS_PER_OBJECT_MAX;
-	return arena_alloc(containers->arena, n, sizeof(struct named_port));
+	*tcp = true;
+	if (!view_present(v) || (v->tree->kind == TREE_SCALAR && v->tree->text.len == 0))
+		return true; // an API server sets TCP
+	if (!view_word(v, words, &word))
+		return false;
+	*tcp = word == 0;
+	return true;
 }
 
+static bool read_container_port(const struct view *v, struct pod *p)
+{
+	struct view name = view_get(v, "name"), port = view_get(v, "containerPort");
+	struct view protocol = view_get(v, "protocol");
+	uint64_t n;
+	bool tcp;
+
+	if (!view_present(&name) || p->port_count == SNAPSHOT_PORTS_PER_OBJECT_MAX)
+		return true;
+	if (!view_number(&port, 1, 65535, &n) || !read_protocol(&protocol, &tcp) ||
+	    !view_text(&name, &p->ports[p->port_count].name))
+		return false;
+	if (tcp)
+		p->ports[p->port_count++].port = (uint16_t)n;
+	return true;
+}
+
+// Init containers that go on running (sidecars) serve beside the others.
+static bool container_runs_on(const struct view *container, bool init)
+{
+	const struct tree *policy = tree_get(container->tree, "restartPolicy");
+
+	return !init || (policy && slice_eq_str(policy->text, "Always"));
+}
+
+// What a targetPort may name, in the order in which Kubernetes looks: containers, then sidecars.
 static bool read_container_ports(const struct view *spec, struct pod *p)
 {
-	struct view containers = view_get(spec, "containers");
-	uint32_t index = 0;
+	static const char *const kinds[] = {"containers", "initContainers"};
 
-	p->ports = make_container_ports(&containers);
-	for (struct view c = view_first(&containers); p->ports && c.tree;
-	     c = view_next(&containers, &c, &index)) {
-		struct view ports = view_get(&c, "ports");
-		uint32_t k = 0;
+	p->ports = arena_alloc(spec->arena, SNAPSHOT_PORTS_PER_OBJECT_MAX, sizeof(*p->ports));
+	for (uint32_t kind = 0; kind < 2 && p->ports; kind++) {
+		struct view containers = view_get(spec, kinds[kind]);
+		uint32_t index = 0;
 
-		for (struct view i = view_first(&ports); i.tree; i = view_next(&ports, &i, &k)) {
-			struct view name = view_get(&i, "name"),
-				    port = view_get(&i, "containerPort");
-			uint64_t n;
+		for (struct view c = view_first(&containers); c.tree;
+		     c = view_next(&containers, &c, &index)) {
+			struct view ports = view_get(&c, "ports");
+			uint32_t k = 0;
 
-			if (!view_present(&name) || p->port_count == SNAPSHOT_PORTS_PER_OBJECT_MAX)
+			if (!container_runs_on(&c, kind == 1))
 				continue;
-			if (!view_number(&port, 1, 65535, &n) ||
-			    !view_text(&name, &p->ports[p->port_count].name))
-				return false;
-			p->ports[p->port_count++].port = (uint16_t)n;
+			for (struct view i = view_first(&ports); i.tree;
+			     i = view_next(&ports, &i, &k)) {
+				if (!read_container_port(&i, p))
+					return false;
+			}
 		}
 	}
 	return p->ports != NULL;
@@ -314,7 +340,6 @@ static bool read_service_port(const struct view *i, struct service_port_object *
 	struct slice s;
 	uint64_t n;
 
-	p->tcp = true;
 	if (!view_number(&port, 1, 65535, &n))
 		return false;
 	p->port = (uint16_t)n;
@@ -323,11 +348,8 @@ static bool read_service_port(const struct view *i, struct service_port_object *
 			return false;
 		p->node_port = (uint16_t)n;
 	}
-	if (view_present(&protocol)) {
-		if (!view_text(&protocol, &s))
-			return false;
-		p->tcp = slice_eq_str(s, "TCP");
-	}
+	if (!read_protocol(&protocol, &p->tcp))
+		return false;
 	if (view_present(&app)) {
 		if (!view_text(&app, &s))
 			return false;
@@ -475,12 +497,16 @@ static bool read_slice_ports(const struct view *v, struct endpoint_slice *s)
 	for (struct view i = view_first(&list); s->ports && i.tree;
 	     i = view_next(&list, &i, &index)) {
 		struct view name = view_get(&i, "name"), port = view_get(&i, "port");
+		struct view protocol = view_get(&i, "protocol");
 		uint64_t number;
+		bool tcp;
 
 		if (!view_present(&port))
 			continue;
-		if (!view_number(&port, 1, 65535, &number))
+		if (!view_number(&port, 1, 65535, &number) || !read_protocol(&protocol, &tcp))
 			return false;
+		if (!tcp)
+			continue;
 		s->ports[s->port_count].port = (uint16_t)number;
 		if (view_present(&name) && !view_text(&name, &s->ports[s->port_count].name))
 			return false;
