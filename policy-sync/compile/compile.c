@@ -104,15 +104,42 @@ void compile_nodes(struct compiler *c)
 	}
 }
 
+// The platform's override that covers a pod's namespace; NULL: none.
+static const struct security_policy *pod_override(const struct model *m, const struct pod *p)
+{
+	const struct namespace_object *n = model_namespace(m, p->namespace);
+
+	for (uint32_t i = 0; i < m->policies.count; i++) {
+		const struct security_policy *o = m->policies.items[i];
+
+		if (o->namespace.len == 0 && o->mode == MODE_ENFORCE &&
+		    (o->overrides.tree || o->broken.len > 0) &&
+		    (o->all_namespaces || (n && labels_match(&o->namespace_selector, &n->labels))))
+			return o;
+	}
+	return NULL;
+}
+
+// A pod's labels are its tenant's, who could walk out of the platform's guardrails by one of them.
 bool pod_is_enrolled(const struct model *m, const struct pod *p)
 {
 	const struct namespace_object *n = model_namespace(m, p->namespace);
 
 	if (p->host_network)
 		return false;
-	if (p->mode != DATAPLANE_UNSET)
-		return p->mode == DATAPLANE_ENABLED;
-	return !n || n->mode != DATAPLANE_NONE;
+	if (p->mode == DATAPLANE_ENABLED)
+		return true;
+	if (n && n->mode == DATAPLANE_NONE)
+		return false;
+	return p->mode == DATAPLANE_UNSET || pod_override(m, p);
+}
+
+static void say_where_it_stays(struct compiler *c, const struct pod *p)
+{
+	if (p->mode == DATAPLANE_NONE && pod_is_enrolled(c->model, p))
+		compile_say(c, SEVERITY_WARNING, &p->origin, "metadata.labels",
+			    "the pod stays enrolled: %.*s overrides what its labels say",
+			    SLICE_ARG(pod_override(c->model, p)->title));
 }
 
 static void compile_workload(struct compiler *c, uint32_t index)
@@ -141,6 +168,7 @@ static void compile_workload(struct compiler *c, uint32_t index)
 			    "another pod has the same address or uid");
 		return;
 	}
+	say_where_it_stays(c, p);
 	out.policy_count = out.enrolled ? compile_pod_policies(c, index, policies) : 0;
 	buf_init_growing(&b, RECORD_BYTES_MAX);
 	snapshot_encode_workload(&b, &out);

@@ -199,6 +199,39 @@ static void who_is_in_it(void **state)
 	texts_close(&t);
 }
 
+// The label is the tenant's, the override the platform's.
+static void nobody_labels_himself_out_of_an_override(void **state)
+{
+#define LEAVER POD("shop", "leaver", "u-leaver", "10.1.2.4", "portcullis.dev/dataplane-mode: none")
+#define GUARD(mode, selector)                                                                      \
+	CLUSTER("guard",                                                                           \
+		"mode: " mode ", namespaceSelector: {" selector "}, overrides: {" NOT_X "}")
+	static const struct {
+		const char *text;
+		bool enrolled;
+	} rows[] = {
+		{LEAVER, false},
+		{LEAVER GUARD("Enforce", "matchLabels: {team: red}"), true},
+		{LEAVER GUARD("Enforce", ""), true},
+		{LEAVER GUARD("Enforce", "matchLabels: {team: blue}"), false},
+		{LEAVER GUARD("Audit", ""), false},
+		{LEAVER CLUSTER("guard", "namespaceSelector: {}, defaults: {" NOT_X "}"), false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct texts t;
+
+		build(&t, rows[i].text);
+		assert_int_equal(t.findings.errors, 0);
+		assert_int_equal(texts_pod(&t, "10.1.2.4")->record.enrolled, rows[i].enrolled);
+		assert_int_equal(texts_pod(&t, "10.1.2.4")->record.policy_count > 0,
+				 rows[i].enrolled);
+		assert_int_equal(t.findings.count > 0, rows[i].enrolled);
+		texts_close(&t);
+	}
+}
+
 static void endpoints_name_their_pods(void **state)
 {
 	struct texts t;
@@ -336,6 +369,7 @@ int main(void)
 		cmocka_unit_test(an_overriding_token_is_asked_for),
 		cmocka_unit_test(too_many_providers),
 		cmocka_unit_test(who_is_in_it),
+		cmocka_unit_test(nobody_labels_himself_out_of_an_override),
 		cmocka_unit_test(endpoints_name_their_pods),
 		cmocka_unit_test(endpoints_go_by_address),
 		cmocka_unit_test(a_named_port_of_the_slice),
