@@ -211,8 +211,8 @@ static bool ring_try_lazy(struct ring *r)
 		return false;
 	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	r->lazy_works = true;
-	ring_send(r, &ops[0], pair[0], whole, true);
-	ring_send(r, &ops[1], pair[0], too_much, true);
+	ring_send(r, &ops[0], pair[0], whole, RING_SEND_LAZY);
+	ring_send(r, &ops[1], pair[0], too_much, RING_SEND_LAZY);
 	io_uring_submit_and_get_events(&r->uring);
 	io_uring_for_each_cqe (&r->uring, head, cqe) {
 		told++;
@@ -309,12 +309,14 @@ void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, 
 }
 
 static void ring_finish_send(struct ring *r, struct io_op *op, struct io_uring_sqe *sqe,
-			     uint32_t bytes, bool lazy)
+			     uint32_t bytes, enum ring_send_how how)
 {
 	r->counters.sends++;
 	op->bytes = bytes;
 	io_uring_sqe_set_data(sqe, op);
-	if (!lazy || !r->lazy_works || r->lazy_count == LAZY_MAX)
+	if (how == RING_SEND_NOW)
+		sqe->msg_flags |= MSG_DONTWAIT;
+	if (how != RING_SEND_LAZY || !r->lazy_works || r->lazy_count == LAZY_MAX)
 		return;
 	io_uring_sqe_set_data64(sqe, (uintptr_t)op | LAZY_FAILED);
 	// DONTWAIT and WAITALL: all of it now, or a failure (which is told) with what was taken.
@@ -325,21 +327,21 @@ static void ring_finish_send(struct ring *r, struct io_op *op, struct io_uring_s
 	r->counters.lazy_sends++;
 }
 
-void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data, bool lazy)
+void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data, enum ring_send_how how)
 {
 	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_SEND);
 
 	io_uring_prep_send(sqe, fd, data.ptr, data.len, MSG_NOSIGNAL | MSG_WAITALL);
-	ring_finish_send(r, op, sqe, (uint32_t)data.len, lazy);
+	ring_finish_send(r, op, sqe, (uint32_t)data.len, how);
 }
 
 void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg,
-		      uint32_t bytes, bool lazy)
+		      uint32_t bytes, enum ring_send_how how)
 {
 	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_SEND);
 
 	io_uring_prep_sendmsg(sqe, fd, msg, MSG_NOSIGNAL | MSG_WAITALL);
-	ring_finish_send(r, op, sqe, bytes, lazy);
+	ring_finish_send(r, op, sqe, bytes, how);
 }
 
 void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to)
@@ -360,6 +362,16 @@ void ring_poll(struct ring *r, struct io_op *op, int fd)
 	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_POLL);
 
 	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_room(struct ring *r, struct io_op *op, int fd)
+{
+	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_ROOM);
+
+	// Edges. The kernel adds POLLRDHUP to whatever is asked for, so that a poll for one event would end
+	// at once where the far end has finished.
+	io_uring_prep_poll_multishot(sqe, fd, POLLOUT);
 	io_uring_sqe_set_data(sqe, op);
 }
 
@@ -416,6 +428,9 @@ static bool ring_dispatch(struct ring *r, const struct io_uring_cqe *cqe, ring_h
 		op->armed = false;
 		return false; // it has ended the wait, which is all that it is for
 	}
+	if (op->kind == IO_ROOM && cqe->res > 0 && (cqe->flags & IORING_CQE_F_MORE) &&
+	    !(cqe->res & (POLLOUT | POLLERR | POLLHUP)))
+		return false; // the far end has finished, which makes no room
 	if (cqe->user_data & LAZY_FAILED)
 		ring_lazy_failed(r, &c);
 	if (cqe->flags & IORING_CQE_F_MORE)

@@ -25,7 +25,18 @@ enum io_kind {
 	IO_POLL, // multishot readiness of an eventfd
 	IO_SEND_LAZY,
 	IO_TIMEOUT, // the ring's own
+	IO_ROOM,    // multishot: a socket takes bytes again
 };
+
+// What a result means to who asked for it: one table for every kind of operation (ring_outcome.c).
+enum ring_outcome {
+	RING_FAILED = 0,
+	RING_DONE,
+	RING_AGAIN,	// nothing is wrong and nothing has happened: ask again
+	RING_NO_BUFFER, // ask again when buffers are given back, which is at the turn's end
+	RING_NO_MEMORY, // ask again later
+};
+enum ring_outcome ring_outcome(enum io_kind kind, int32_t res);
 
 struct io_op {
 	uint8_t kind; // enum io_kind
@@ -76,15 +87,27 @@ void ring_accept(struct ring *r, struct io_op *op, int fd);
 // bytes_max: of one (single-shot) receive; 0: what a buffer holds.
 void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot,
 	       uint32_t bytes_max);
-// data stays valid until the completion. MSG_WAITALL semantics: res < len only on error or close.
-// lazy: for a send whose end nobody waits for. Its completion never wakes the worker: it comes with the
-// next turn that something else ends. It does not wait for room either: what the socket
-// does not take at once is left (RING_SHORT), and the next send must not be lazy.
-void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data, bool lazy);
+enum ring_send_how {
+	// Until the socket has taken all: res < len only on error or close. But where the far end has finished
+	// the kernel cannot wait for room (its poll ends at once, each time): it gives up (-EAGAIN, or with
+	// what it had sent), or spends a thread.
+	RING_SEND_WAIT = 0,
+	// For a send whose end nobody waits for. Its completion never wakes the worker: it comes with the next
+	// turn that something else ends. It does not wait for room either: what the socket does not take at
+	// once is left (RING_SHORT), and the next send must not be lazy.
+	RING_SEND_LAZY,
+	// What the socket takes at once: res < len, or -EAGAIN. ring_room tells when it takes more.
+	RING_SEND_NOW,
+};
+// data stays valid until the completion.
+void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data, enum ring_send_how how);
 // msg and its vector are copied at the latest by the next ring_turn; the bytes they name (bytes in all)
 // stay valid until the completion.
 void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg,
-		      uint32_t bytes, bool lazy);
+		      uint32_t bytes, enum ring_send_how how);
+// Completes each time that the socket takes bytes again after it took less than it was given, when it is armed
+// and does, and when it has failed. It may complete for nothing.
+void ring_room(struct ring *r, struct io_op *op, int fd);
 // to is copied at once.
 void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to);
 void ring_poll(struct ring *r, struct io_op *op, int fd);

@@ -49,14 +49,32 @@ struct conn *conn_new_open(struct worker *w, int fd, enum ring_group group,
 	return conn_new(w, fd, CONN_OPEN, group, events, owner);
 }
 
-struct conn *conn_new_connect(struct worker *w, int fd, const struct sockaddr_storage *to,
-			      enum ring_group group, const struct conn_events *events, void *owner)
+static void conn_connect(struct conn *c)
+{
+	struct sockaddr_storage to;
+
+	if (c->ops[CONN_OP_CONNECT].armed)
+		return;
+	sock_address_to(c->to, &to);
+	ring_connect(c->worker->ring, &c->ops[CONN_OP_CONNECT], c->fd, &to);
+}
+
+struct conn *conn_new_connect(struct worker *w, int fd, struct addr_port to, enum ring_group group,
+			      const struct conn_events *events, void *owner)
 {
 	struct conn *c = conn_new(w, fd, CONN_CONNECTING, group, events, owner);
 
-	if (c)
-		ring_connect(w->ring, &c->ops[CONN_OP_CONNECT], fd, to);
+	if (!c)
+		return NULL;
+	c->to = to;
+	conn_connect(c);
 	return c;
+}
+
+static void conn_cancel(struct conn *c, enum conn_op target, enum conn_op cancel)
+{
+	if (c->ops[target].armed && !c->ops[cancel].armed)
+		ring_cancel(c->worker->ring, &c->ops[cancel], &c->ops[target]);
 }
 
 static void conn_arm_recv(struct conn *c)
@@ -88,8 +106,7 @@ void conn_read_pause(struct conn *c)
 	// sink once will do so again, so from here on it is asked one buffer at a time.
 	c->read_many = false;
 	c->was_paused = true;
-	if (c->ops[CONN_OP_RECV].armed && !c->ops[CONN_OP_CANCEL_RECV].armed)
-		ring_cancel(c->worker->ring, &c->ops[CONN_OP_CANCEL_RECV], &c->ops[CONN_OP_RECV]);
+	conn_cancel(c, CONN_OP_RECV, CONN_OP_CANCEL_RECV);
 }
 
 void conn_read_many(struct conn *c)
@@ -126,20 +143,21 @@ static void conn_close_when_idle(struct conn *c)
 		ring_close(c->worker->ring, &c->ops[CONN_OP_CLOSE], c->fd);
 }
 
+static void conn_close_soon(struct conn *c)
+{
+	conn_cancel(c, CONN_OP_RECV, CONN_OP_CANCEL_RECV);
+	conn_cancel(c, CONN_OP_SEND, CONN_OP_CANCEL_SEND);
+	conn_cancel(c, CONN_OP_CONNECT, CONN_OP_CANCEL_SEND);
+	conn_cancel(c, CONN_OP_ROOM, CONN_OP_CANCEL_ROOM);
+	conn_close_when_idle(c);
+}
+
 static void conn_begin_close(struct conn *c)
 {
-	struct ring *ring = c->worker->ring;
-
 	c->state = CONN_CLOSING;
 	if (c->reset)
 		sock_reset_on_close(c->fd);
-	if (c->ops[CONN_OP_RECV].armed && !c->ops[CONN_OP_CANCEL_RECV].armed)
-		ring_cancel(ring, &c->ops[CONN_OP_CANCEL_RECV], &c->ops[CONN_OP_RECV]);
-	if (c->ops[CONN_OP_SEND].armed)
-		ring_cancel(ring, &c->ops[CONN_OP_CANCEL_SEND], &c->ops[CONN_OP_SEND]);
-	else if (c->ops[CONN_OP_CONNECT].armed)
-		ring_cancel(ring, &c->ops[CONN_OP_CANCEL_SEND], &c->ops[CONN_OP_CONNECT]);
-	conn_close_when_idle(c);
+	conn_close_soon(c);
 }
 
 void conn_end(struct conn *c, enum conn_end_how how)
@@ -160,10 +178,35 @@ void conn_end(struct conn *c, enum conn_end_how how)
 	conn_begin_close(c);
 }
 
+// At the latest with the worker's next housekeeping it asks again for what it wants.
+static void conn_wait(struct conn *c)
+{
+	struct conn **list = &c->worker->waiting_conns;
+
+	if (c->at_waiting)
+		return;
+	c->next_waiting = *list;
+	c->at_waiting = list;
+	if (c->next_waiting)
+		c->next_waiting->at_waiting = &c->next_waiting;
+	*list = c;
+}
+
+static void conn_wait_no_more(struct conn *c)
+{
+	if (!c->at_waiting)
+		return;
+	*c->at_waiting = c->next_waiting;
+	if (c->next_waiting)
+		c->next_waiting->at_waiting = c->at_waiting;
+	c->at_waiting = NULL;
+}
+
 static void conn_free(struct conn *c)
 {
 	struct worker *w = c->worker;
 
+	conn_wait_no_more(c);
 	queue_clear(&c->out, conn_chunks(c));
 	c->state = CONN_CLOSED;
 	w->counters.conns_open--;
@@ -184,6 +227,68 @@ static void conn_fail(struct conn *c, int error)
 		conn_begin_close(c); // flushing, and nobody is left to tell
 }
 
+// The kernel tells of room at an edge. Were there none (it had no memory, not the socket no room), a second is
+// not too long to ask again.
+static void conn_await_room(struct conn *c)
+{
+	c->no_room = true;
+	if (!c->ops[CONN_OP_ROOM].armed)
+		ring_room(c->worker->ring, &c->ops[CONN_OP_ROOM], c->fd);
+	conn_wait(c);
+}
+
+// Asks for all that is wanted and not asked for.
+static void conn_resume(struct conn *c)
+{
+	conn_wait_no_more(c);
+	switch (c->state) {
+	case CONN_CONNECTING:
+		conn_connect(c);
+		break;
+	case CONN_OPEN:
+	case CONN_FLUSHING:
+		conn_arm_recv(c);
+		if (!c->read_wanted)
+			conn_cancel(c, CONN_OP_RECV, CONN_OP_CANCEL_RECV);
+		c->no_room = false;
+		if (c->out.bytes > 0 || c->write_shut || c->state == CONN_FLUSHING)
+			conn_mark_dirty(c);
+		break;
+	case CONN_CLOSING:
+		conn_close_soon(c);
+		break;
+	case CONN_CLOSED:
+		break;
+	}
+}
+
+static void conn_starve(struct conn *c)
+{
+	if (c->starved)
+		return;
+	c->starved = true;
+	c->next_starved = c->worker->starved_conns;
+	c->worker->starved_conns = c;
+}
+
+// A result that passes (ring_outcome): nothing has failed, nothing has been done.
+static void conn_on_passing(struct conn *c, enum conn_op op, enum ring_outcome outcome, int32_t res)
+{
+	bool gave_up = op == CONN_OP_SEND && res == -EAGAIN;
+
+	c->send_steps |= gave_up;
+	if (c->state == CONN_CLOSING && op < CONN_OP_CLOSE)
+		conn_close_when_idle(c); // the end of what was cancelled
+	else if (outcome == RING_NO_BUFFER)
+		conn_starve(c);
+	else if (outcome == RING_NO_MEMORY)
+		conn_wait(c);
+	else if (gave_up || op == CONN_OP_CONNECT)
+		conn_await_room(c);
+	else
+		conn_resume(c);
+}
+
 static void conn_on_recv(struct conn *c, const struct ring_completion *done)
 {
 	if (done->res > 0) {
@@ -191,24 +296,15 @@ static void conn_on_recv(struct conn *c, const struct ring_completion *done)
 		c->read_bulk = c->group == RING_GROUP_STREAM && done->res >= READ_BULK_BYTES;
 		if (c->events)
 			c->events->data(c, done->data);
+		conn_arm_recv(c);
 	} else if (done->res == 0) {
 		c->read_eof = true;
+		c->send_steps = true; // sends cannot wait any more: see ring_send
 		if (c->events)
 			c->events->eof(c);
-		return;
-	} else if (done->res == -ENOBUFS) {
-		if (!c->starved) {
-			c->starved = true;
-			c->next_starved = c->worker->starved_conns;
-			c->worker->starved_conns = c;
-		}
-		return;
-	} else if (done->res != -ECANCELED && done->res != -EINTR && done->res != -EAGAIN) {
+	} else {
 		conn_fail(c, -done->res);
-		return;
 	}
-	if (c->state == CONN_OPEN)
-		conn_arm_recv(c);
 }
 
 static void conn_on_sent(struct conn *c, const struct ring_completion *done)
@@ -219,10 +315,12 @@ static void conn_on_sent(struct conn *c, const struct ring_completion *done)
 	}
 	uint32_t bytes = (uint32_t)done->res;
 
-	c->send_cut = done->flags & RING_SHORT;
+	c->send_cut = bytes < done->op->bytes;
 	c->worker->counters.bytes_sent += bytes;
 	queue_consume(&c->out, conn_chunks(c), bytes);
-	if (c->out.bytes > 0 || c->write_shut || c->state == CONN_FLUSHING)
+	if (c->send_cut && c->send_steps)
+		conn_await_room(c);
+	else if (c->out.bytes > 0 || c->write_shut || c->state == CONN_FLUSHING)
 		conn_mark_dirty(c);
 	if (c->events)
 		c->events->sent(c, bytes);
@@ -230,14 +328,12 @@ static void conn_on_sent(struct conn *c, const struct ring_completion *done)
 
 static void conn_on_connect(struct conn *c, const struct ring_completion *done)
 {
-	if (done->res < 0) {
+	if (ring_outcome(IO_CONNECT, done->res) == RING_FAILED) {
 		conn_fail(c, -done->res);
 		return;
 	}
 	c->state = CONN_OPEN;
-	conn_arm_recv(c);
-	if (c->out.bytes > 0 || c->write_shut)
-		conn_mark_dirty(c);
+	conn_resume(c);
 	if (c->events)
 		c->events->connected(c);
 }
@@ -245,7 +341,12 @@ static void conn_on_connect(struct conn *c, const struct ring_completion *done)
 void conn_on_io(struct conn *c, const struct ring_completion *done)
 {
 	enum conn_op op = (enum conn_op)done->op->tag;
+	enum ring_outcome outcome = ring_outcome((enum io_kind)done->op->kind, done->res);
 
+	if (outcome > RING_DONE) {
+		conn_on_passing(c, op, outcome, done->res);
+		return;
+	}
 	if (op == CONN_OP_CLOSE) {
 		conn_free(c);
 		return;
@@ -264,10 +365,15 @@ void conn_on_io(struct conn *c, const struct ring_completion *done)
 	case CONN_OP_CONNECT:
 		conn_on_connect(c, done);
 		break;
+	case CONN_OP_ROOM:
+		if (c->no_room)
+			conn_resume(c);
+		break;
 	case CONN_OP_CANCEL_RECV:
 		conn_arm_recv(c); // wanted again while the cancel was on its way
 		break;
 	case CONN_OP_CANCEL_SEND:
+	case CONN_OP_CANCEL_ROOM:
 	case CONN_OP_CLOSE:
 	case CONN_OP_COUNT:
 		break;
@@ -289,11 +395,14 @@ static void conn_send(struct conn *c)
 	struct worker *w = c->worker;
 	struct io_op *op = &c->ops[CONN_OP_SEND];
 	struct slice first = queue_peek(&c->out);
+	enum ring_send_how how = c->send_steps ? RING_SEND_NOW : RING_SEND_WAIT;
 	bool lazy = conn_may_send_lazily(c);
 
 	w->counters.sends++;
 	if (first.len == c->out.bytes || w->send_vectors_used == WORKER_SEND_VECTORS) {
-		ring_send(w->ring, op, c->fd, first, lazy && first.len == c->out.bytes);
+		if (lazy && first.len == c->out.bytes)
+			how = RING_SEND_LAZY;
+		ring_send(w->ring, op, c->fd, first, how);
 		return;
 	}
 	struct worker_send_vector *v = &w->send_vectors[w->send_vectors_used++];
@@ -304,7 +413,7 @@ static void conn_send(struct conn *c)
 	v->msg.msg_iovlen = queue_vector(&c->out, v->vector, SEND_VECTOR_MAX);
 	for (uint32_t i = 0; i < v->msg.msg_iovlen; i++)
 		bytes += (uint32_t)v->vector[i].iov_len;
-	ring_send_vector(w->ring, op, c->fd, &v->msg, bytes, lazy);
+	ring_send_vector(w->ring, op, c->fd, &v->msg, bytes, lazy ? RING_SEND_LAZY : how);
 }
 
 static void conn_flush(struct conn *c)
@@ -314,7 +423,8 @@ static void conn_flush(struct conn *c)
 	if (c->ops[CONN_OP_SEND].armed)
 		return; // its completion marks it dirty again
 	if (c->out.bytes > 0) {
-		conn_send(c);
+		if (!c->no_room)
+			conn_send(c);
 		return;
 	}
 	if (c->state == CONN_FLUSHING) {
@@ -366,4 +476,15 @@ void conn_restart_starved(struct worker *w)
 		}
 		conn_arm_recv(c);
 	}
+}
+
+void conn_restart_waiting(struct worker *w)
+{
+	// Those that wait again wait for the next time.
+	w->due_conns = w->waiting_conns;
+	w->waiting_conns = NULL;
+	if (w->due_conns)
+		w->due_conns->at_waiting = &w->due_conns;
+	while (w->due_conns)
+		conn_resume(w->due_conns);
 }

@@ -8,6 +8,7 @@
 // a request names it.
 #pragma once
 
+#include "common/addr.h"
 #include "io/ring.h"
 #include "path/fair.h"
 #include "path/queue.h"
@@ -40,9 +41,11 @@ enum conn_op {
 	CONN_OP_RECV = 0,
 	CONN_OP_SEND,
 	CONN_OP_CONNECT,
+	CONN_OP_ROOM,
 	CONN_OP_CLOSE,
 	CONN_OP_CANCEL_RECV,
 	CONN_OP_CANCEL_SEND,
+	CONN_OP_CANCEL_ROOM,
 	CONN_OP_COUNT
 };
 
@@ -53,7 +56,9 @@ struct conn {
 	void *owner;
 	struct queue out;      // its chunks come from conn_chunks
 	struct fair_item turn; // among those with bytes to send at the end of the turn, while dirty
-	struct conn *next_starved; // list of those that found no receive buffer
+	struct conn *next_starved;		 // list of those that found no receive buffer
+	struct conn *next_waiting, **at_waiting; // list of those that ask again later
+	struct addr_port to;			 // while it connects
 	int fd;
 	enum conn_state state;
 	enum ring_group group;
@@ -69,6 +74,8 @@ struct conn {
 	bool reset;	 // close by RST
 	bool read_bulk;	 // the last receive filled its buffer: single-shot ones take a large one
 	bool send_cut;	 // the socket did not take the last send whole: the next one waits for room
+	bool send_steps; // a send cannot wait for room: each takes what there is, CONN_OP_ROOM tells of more
+	bool no_room; // there is none just now
 };
 
 enum conn_end_how {
@@ -80,8 +87,8 @@ enum conn_end_how {
 struct conn *conn_new_open(struct worker *w, int fd, enum ring_group group,
 			   const struct conn_events *events, void *owner);
 // A descriptor from sock_dial; the connect is armed at once.
-struct conn *conn_new_connect(struct worker *w, int fd, const struct sockaddr_storage *to,
-			      enum ring_group group, const struct conn_events *events, void *owner);
+struct conn *conn_new_connect(struct worker *w, int fd, struct addr_port to, enum ring_group group,
+			      const struct conn_events *events, void *owner);
 void conn_read_start(struct conn *c);
 void conn_read_pause(struct conn *c);
 // Multishot from the next receive on, unless this source has outrun its sink before.
@@ -96,6 +103,8 @@ void conn_on_io(struct conn *c, const struct ring_completion *completion);
 // End of turn: arm sends for all dirty conns of the worker; receives for the starved ones.
 void conn_flush_dirty(struct worker *w);
 void conn_restart_starved(struct worker *w);
+// Now and then: those that had no memory, or wait for what the kernel may have failed to tell.
+void conn_restart_waiting(struct worker *w);
 
 static inline struct conn *conn_of_op(struct io_op *op)
 {

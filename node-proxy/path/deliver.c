@@ -30,7 +30,6 @@ static bool deliver_dial(struct exchange *x)
 		.mark = w->config.mark,
 		.user_timeout_ms = USER_TIMEOUT_MS,
 	};
-	struct sockaddr_storage to;
 	struct conn *c;
 	int fd;
 
@@ -39,8 +38,7 @@ static bool deliver_dial(struct exchange *x)
 		options.source = deliver_node_address(x);
 	if (sock_dial(x->target, &options, &fd) != ERR_OK)
 		return false;
-	sock_address_to(x->target, &to);
-	c = conn_new_connect(w, fd, &to, RING_GROUP_STREAM, &leg_conn_events, &x->leg[UP]);
+	c = conn_new_connect(w, fd, x->target, RING_GROUP_STREAM, &leg_conn_events, &x->leg[UP]);
 	if (!c) {
 		close(fd);
 		return false;

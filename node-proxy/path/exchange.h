@@ -113,6 +113,7 @@ struct exchange {
 	uint32_t ifindex;
 	struct decision decision;
 	const char *check_failed; // static text: which of the receiver's checks
+	int error;		  // errno of the connection that failed; 0: none did
 	uint16_t reply_status;
 	uint8_t empty_lines;   // before the request that is awaited
 	uint8_t turn_requests; // looked at in this turn

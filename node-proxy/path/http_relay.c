@@ -270,5 +270,6 @@ enum step http_next(struct exchange *x)
 	x->decided = false;
 	x->end_reason = END_NONE;
 	x->check_failed = NULL;
+	x->error = 0;
 	return STEP_AGAIN;
 }

@@ -48,7 +48,7 @@ static void leg_on_failed(struct conn *c, int error)
 {
 	struct leg *l = c->owner;
 
-	(void)error;
+	l->exchange->error = error;
 	l->dead = true;
 	l->reset_reason = l->connected ? TUNNEL_REASON_RESET : TUNNEL_REASON_UNREACHABLE;
 	l->conn = NULL;

@@ -334,7 +334,6 @@ void mux_accept(struct worker *w, int fd)
 static bool mux_connect(struct mux *m)
 {
 	struct worker *w = m->worker;
-	struct sockaddr_storage to;
 	struct sock_dial_options options = {
 		.transparent =
 			true, // so that the rules know its segments for ours, and nobody tracks them
@@ -352,8 +351,7 @@ static bool mux_connect(struct mux *m)
 		return false;
 	}
 	sock_bound_unsent(fd, TUNNEL_UNSENT_BYTES);
-	sock_address_to(m->remote, &to);
-	m->conn = conn_new_connect(w, fd, &to, RING_GROUP_TUNNEL, &mux_conn_events, m);
+	m->conn = conn_new_connect(w, fd, m->remote, RING_GROUP_TUNNEL, &mux_conn_events, m);
 	if (!m->conn) {
 		close(fd);
 		mux_fail(m, TUNNEL_REASON_OVERLOADED, "too many connections");

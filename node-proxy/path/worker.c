@@ -4,7 +4,6 @@
 // freed. So nothing is freed under the feet of a caller, and a turn's output leaves together.
 #include "path/worker.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "common/clock.h"
@@ -99,7 +98,7 @@ static void worker_on_accept(struct worker *w, struct listener *l,
 			outbound_capture(w, done->res);
 		else
 			worker_accept_tunnel(w, done->res);
-	} else if (done->res != -ECANCELED) {
+	} else if (ring_outcome(IO_ACCEPT, done->res) != RING_AGAIN) {
 		w->counters.accept_errors++;
 	}
 	if (!l->accept.armed && !w->draining)
@@ -301,6 +300,8 @@ static void worker_on_completion(void *context, const struct ring_completion *do
 				 done);
 		break;
 	case WORKER_OP_CANCEL_ACCEPT:
+		if (ring_outcome(IO_CANCEL, done->res) != RING_DONE)
+			worker_stop_listening(w);
 		break;
 	default:
 		conn_on_io(conn_of_op(done->op), done);
@@ -312,6 +313,7 @@ static void worker_housekeeping(struct worker *w)
 {
 	w->now_unix_s = (int64_t)(clock_unix_ms() / 1000);
 	mux_recheck(w); // certificates expire without a message
+	conn_restart_waiting(w);
 	timer_set(&w->timers, &w->housekeeping, w->now_ns + HOUSEKEEPING_MS * NS_PER_MS);
 }
 

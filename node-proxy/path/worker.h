@@ -110,6 +110,7 @@ struct worker {
 	// lists of the turn
 	struct fair_queue dirty_conns;
 	struct conn *starved_conns;
+	struct conn *waiting_conns, *due_conns; // ask again with the next housekeeping; being asked
 	struct mux *dirty_muxes;
 	struct exchange *run_head, *run_tail;
 	struct exchange *dead;

@@ -4,6 +4,7 @@
 #include "path/worker_log.h"
 
 #include <stdio.h>
+#include <string.h>
 #include "common/clock.h"
 #include "core/match.h"
 #include "path/http.h"
@@ -12,7 +13,8 @@
 
 enum reporter { REPORTER_SOURCE = 0, REPORTER_DESTINATION, REPORTER_BOTH };
 
-#define POD_NAME_MAX 384
+#define POD_NAME_MAX   384
+#define LOG_DETAIL_MAX 256
 
 static struct slice log_pod_name(const struct ss_workload *p, char text[POD_NAME_MAX])
 {
@@ -65,6 +67,19 @@ static void log_decision(const struct exchange *x, struct record *r,
 	strings[RECORD_AUDIT_RULE] = d->audit_rule;
 }
 
+// A connection that failed is named by its errno, beside the sentence that there may be.
+static void log_error(const struct exchange *x, struct slice *detail, char text[LOG_DETAIL_MAX])
+{
+	const char *name = x->error ? strerrorname_np(x->error) : NULL;
+
+	if (!name)
+		return;
+	int n = detail->len ? snprintf(text, LOG_DETAIL_MAX, "%.*s (%s)", SLICE_ARG(*detail), name)
+			    : snprintf(text, LOG_DETAIL_MAX, "%s", name);
+
+	*detail = slice_make(text, n < LOG_DETAIL_MAX ? (size_t)n : LOG_DETAIL_MAX - 1);
+}
+
 static struct record log_fixed(const struct exchange *x)
 {
 	const struct worker *w = x->worker;
@@ -94,6 +109,7 @@ void worker_log_exchange(struct exchange *x)
 	struct slice strings[RECORD_STRINGS] = {0};
 	char source[SPIFFE_ID_MAX], destination[SPIFFE_ID_MAX];
 	char source_pod[POD_NAME_MAX], destination_pod[POD_NAME_MAX], service[POD_NAME_MAX];
+	char detail[LOG_DETAIL_MAX];
 
 	log_count(w, x);
 	if (!w->config.log_exchanges)
@@ -128,6 +144,7 @@ void worker_log_exchange(struct exchange *x)
 	log_decision(x, &r, strings);
 	if (x->http)
 		log_http(x, &r, strings);
+	log_error(x, &strings[RECORD_DETAIL], detail);
 	record_ring_put(&w->log, &r, strings);
 	x->bytes_logged[DOWN] = x->leg[DOWN].bytes_in;
 	x->bytes_logged[UP] = x->leg[DOWN].bytes_out;

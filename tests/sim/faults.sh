@@ -92,11 +92,24 @@ fault snapshot-leak $path/worker.c 'is held [0-9]+ times at the end|too many gen
 fault lost-completion tests/sim/sim_kernel.c 'still waits|does not end|nothing will ever happen|calm world' \
 	's/(static void post\([^{]*\{\n)/\1\tif (o->kind == IO_SEND \&\& sim_chance(3)) {\n\t\to->silent = true;\n\t\to->fd = o->fd;\n\t}\n/; s/\t\tif \(o->silent\)\n\t\t\tpost\(/\t\tif (false)\n\t\t\tpost(/'
 fault missed-wakeup $path/conn.c 'still waits|calm world' \
-	's/\tif \(c->out.bytes > 0 \|\| c->write_shut \|\| c->state == CONN_FLUSHING\)\n\t\tconn_mark_dirty\(c\);\n(\tif \(c->events\))/\1/'
+	's/\telse if \(c->out.bytes > 0 \|\| c->write_shut \|\| c->state == CONN_FLUSHING\)\n\t\tconn_mark_dirty\(c\);\n(\tif \(c->events\))/\1/'
 fault lazy-for-ever $path/conn.c 'would have slept' \
 	's/return c->state == CONN_OPEN && !c->write_shut && !c->send_cut &&/return/'
 fault starved-for-ever $path/conn.c 'still waits|does not end|nothing will ever happen|calm world' \
 	's/(c->starved = false;\n\t\tif \(c->state == CONN_CLOSED\) \{[^}]*\})\n\t\tconn_arm_recv\(c\);/\1/'
+
+# ---- results that pass ----
+outcome=node-proxy/io/ring_outcome.c
+fault send-gave-up $outcome 'calm world' 's/\t\{EAGAIN, EVERY, RING_AGAIN\},\n//'
+fault no-kernel-memory $outcome 'calm world' 's/\t\{ENOMEM, EVERY, RING_NO_MEMORY\},\n//'
+fault cancelled-unasked $outcome 'calm world' 's/\t\{ECANCELED, EVERY, RING_AGAIN\},\n//'
+fault connect-goes-on $outcome 'calm world' 's/\t\{EINPROGRESS, KIND\(IO_CONNECT\), RING_AGAIN\},\n//'
+fault room-not-told $path/conn.c 'still waits|calm world|does not end' \
+	's/(static void conn_await_room[^}]*)\tconn_wait\(c\);/\1/; s/\t\tif \(c->no_room\)\n\t\t\tconn_resume\(c\);/\t\t;/'
+fault close-not-done $path/conn.c 'was never closed' \
+	's/\tif \(outcome > RING_DONE\) \{/\tif (outcome > RING_DONE \&\& op != CONN_OP_CLOSE) {/'
+fault cancel-not-done $path/conn.c 'still waits|does not end|nothing will ever happen|calm world|by its own count' \
+	's/\tif \(outcome > RING_DONE\) \{/\tif (outcome > RING_DONE \&\& op < CONN_OP_CANCEL_RECV) {/'
 
 fault held-for-ever $path/admission.c 'still waits|does not end|nothing will ever happen|calm world' \
 	's/\t\texchange_post\(x, EVENT_TURN\);\n//' \
@@ -111,7 +124,7 @@ fault forgiven-request $path/recheck.c 'which by its snapshot is for nobody' \
 
 # ---- bytes ----
 fault fin-overtakes $path/conn.c 'after its FIN|sees FIN (after|and no server)|never sent' \
-	's/\tif \(c->out.bytes > 0\) \{\n\t\tconn_send\(c\);/\tif (c->out.bytes > 0 \&\& (!c->write_shut || c->write_done)) {\n\t\tconn_send(c);/'
+	's/\tif \(c->out.bytes > 0\) \{\n(\t\tif \(!c->no_room\))/\tif (c->out.bytes > 0 \&\& (!c->write_shut || c->write_done)) {\n\1/'
 fault cut-looks-whole $path/exchange.c 'sees FIN (after|in the midst|, which|and no server)' \
 	's/bool flush = x->end_reason == END_CLOSED \|\| x->replied;/bool flush = true;/'
 fault hole-passed-over $path/mux_send.c 'is not what was sent' \

@@ -30,7 +30,31 @@ static struct sim_op *armed_find(struct ring *r, const struct io_op *op)
 
 static bool names_descriptor(enum io_kind kind)
 {
-	return kind == IO_RECV || kind == IO_SEND || kind == IO_CONNECT;
+	return kind == IO_RECV || kind == IO_SEND || kind == IO_CONNECT || kind == IO_ROOM;
+}
+
+// What passes: the simulator's own list, because the product's (ring_outcome.c) is what is tried.
+static int32_t passing_result(enum io_kind kind)
+{
+	static const int32_t every[] = {EAGAIN, ECANCELED, ENOMEM, EINTR};
+	static const int32_t accept[] = {EAGAIN, ECANCELED,    ENOMEM, EINTR,
+					 EPERM,	 ECONNABORTED, EPROTO, EMFILE};
+	static const int32_t connect[] = {EAGAIN, ECANCELED, ENOMEM, EINTR, EINPROGRESS, EALREADY};
+	static const int32_t bytes[] = {EAGAIN, ECANCELED, ENOMEM, EINTR, ENOBUFS};
+
+	switch (kind) {
+	case IO_ACCEPT:
+		return -accept[sim_random(8)];
+	case IO_CONNECT:
+		return -connect[sim_random(6)];
+	case IO_SEND:
+	case IO_RECV:
+		return -bytes[sim_random(5)];
+	case IO_CLOSE:
+		return -every[sim_random(3)]; // not interrupted: then it is closed
+	default:
+		return -every[sim_random(4)];
+	}
 }
 
 static int32_t submit_cancel(struct ring *r, const struct io_op *target)
@@ -85,13 +109,33 @@ static void submit_lazy(struct ring *r, struct sim_op *o)
 	r->counters.short_sends += !o->silent;
 }
 
-static void submit_one(struct ring *r, struct sim_op *queued)
+static void submit_now(struct sim_op *o)
+{
+	if (sim_net_is_reset(o->fd))
+		return; // fails as every other
+	while (o->sent < o->total && sim_net_writable(o->fd) > 0)
+		send_some(o);
+	if (o->sent < o->total)
+		sim_net_want_room(o->fd);
+	o->ready = true;
+	o->res = o->sent > 0 ? (int32_t)o->sent : -EAGAIN;
+}
+
+static void submit_connect(struct sim_op *o)
 {
 	struct addr_port to;
 
-	if (r->armed_count == SIM_OPS_MAX)
-		sim_fail("more than %d operations: the world is too large", SIM_OPS_MAX);
-	kernel_check_still(queued->op, queued->kind, queued->tag);
+	if (sock_address_from(&o->to, &to) != ERR_OK)
+		sim_fail("connect to no address");
+	if (sim_net_connect_state(o->fd) == SIM_UNCONNECTED)
+		sim_net_connect(o->fd, to);
+	else if (sim_net_connect_state(o->fd) == SIM_CONNECTED)
+		o->res = -EISCONN;
+	o->ready = o->res < 0;
+}
+
+static void submit_op(struct ring *r, struct sim_op *queued)
+{
 	switch (queued->kind) {
 	case IO_CLOSE:
 		sim_net_close(queued->fd);
@@ -102,13 +146,16 @@ static void submit_one(struct ring *r, struct sim_op *queued)
 		queued->ready = true;
 		break;
 	case IO_CONNECT:
-		if (sock_address_from(&queued->to, &to) != ERR_OK)
-			sim_fail("connect to no address");
-		sim_net_connect(queued->fd, to);
+		submit_connect(queued);
 		break;
 	case IO_SEND:
 		if (queued->lazy)
 			submit_lazy(r, queued);
+		else if (queued->now)
+			submit_now(queued);
+		break;
+	case IO_ROOM:
+		sim_net_want_room(queued->fd);
 		break;
 	case IO_NONE:
 	case IO_ACCEPT:
@@ -117,6 +164,20 @@ static void submit_one(struct ring *r, struct sim_op *queued)
 	case IO_SEND_LAZY:
 	case IO_TIMEOUT:
 		break;
+	}
+}
+
+static void submit_one(struct ring *r, struct sim_op *queued)
+{
+	if (r->armed_count == SIM_OPS_MAX)
+		sim_fail("more than %d operations: the world is too large", SIM_OPS_MAX);
+	kernel_check_still(queued->op, queued->kind, queued->tag);
+	if (sim_chance(sim.knobs.passing)) {
+		queued->ready = true;
+		queued->lazy = false; // a failure of one is told as every other's
+		queued->res = passing_result(queued->kind);
+	} else {
+		submit_op(r, queued);
 	}
 	if (names_descriptor(queued->kind))
 		sim_net_count_op(queued->fd, 1);
@@ -150,7 +211,11 @@ static bool op_can_move(const struct sim_op *o)
 		return sim_net_readable(o->fd) > 0 || sim_net_at_fin(o->fd) ||
 		       sim_net_is_reset(o->fd);
 	case IO_SEND:
-		return sim_net_is_reset(o->fd) || sim_net_writable(o->fd) > 0;
+		// Where the far end has finished the kernel does not wait for room.
+		return sim_net_is_reset(o->fd) || sim_net_writable(o->fd) > 0 ||
+		       sim_net_has_fin(o->fd);
+	case IO_ROOM:
+		return sim_net_room(o->fd);
 	case IO_CONNECT:
 		return sim_net_connect_state(o->fd) > SIM_CONNECTING;
 	case IO_POLL:
@@ -245,7 +310,12 @@ static void move_send(struct ring *r, struct sim_op *o)
 		return;
 	}
 	moved = send_some(o);
-	if (o->sent == o->total || (moved > 0 && sim_chance(sim.knobs.short_send)))
+	if (moved == 0) {
+		sim_net_want_room(o->fd);
+		post(r, o, o->sent > 0 ? (int32_t)o->sent : -EAGAIN, false, -1);
+		return;
+	}
+	if (o->sent == o->total || sim_chance(sim.knobs.short_send))
 		post(r, o, (int32_t)o->sent, false, -1);
 }
 
@@ -294,6 +364,12 @@ static void move_one(struct ring *r, struct sim_op *o)
 		move_cancelled(r, o);
 		return;
 	}
+	if (sim_chance(sim.knobs.passing)) {
+		post(r, o,
+		     o->sent > 0 && o->kind == IO_SEND ? (int32_t)o->sent : passing_result(o->kind),
+		     false, -1);
+		return;
+	}
 	switch (o->kind) {
 	case IO_ACCEPT:
 		move_accept(r, o);
@@ -306,6 +382,10 @@ static void move_one(struct ring *r, struct sim_op *o)
 		break;
 	case IO_CONNECT:
 		move_connect(r, o);
+		break;
+	case IO_ROOM:
+		sim_net_room_told(o->fd);
+		post(r, o, 1, more_after_this(o), -1);
 		break;
 	case IO_POLL:
 		o->sent = 1; // from here on edges

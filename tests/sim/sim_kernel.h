@@ -23,9 +23,10 @@ struct sim_op {
 	uint32_t total;
 	struct sockaddr_storage to;
 	const struct io_op *target;
-	int32_t res; // of what ends at submission (close, cancel, a lazy send)
+	int32_t res; // of what ends at submission (close, cancel, a send that does not wait, what passes)
 	bool ready;
 	bool lazy;
+	bool now;    // ends at once with what the socket took
 	bool silent; // a lazy send that the socket took whole: told when something else ends the wait
 };
 

@@ -44,6 +44,7 @@ static struct knob knobs[] = {
 	KNOB(lost_more),
 	KNOB(cancel_late),
 	KNOB(poll_idle),
+	KNOB(passing),
 	KNOB(socket_bytes),
 	KNOB(latency_max_us),
 	KNOB(partial),
@@ -121,6 +122,7 @@ static void draw_rough(struct sim_knobs *k)
 	k->poll_idle = below(100);
 	k->key_update = below(100);
 	k->accept_error = seldom(200, 100);
+	k->passing = seldom(500, 60);
 	if (k->calm)
 		return;
 	k->dial_error = seldom(200, 100);

@@ -25,6 +25,7 @@ struct sim_knobs {
 	uint32_t short_send;  // per mille: a send ends early though nothing is wrong
 	uint32_t lost_more;   // per mille: a multishot ends though nothing is wrong
 	uint32_t cancel_late; // per mille: a cancellation comes too late (-EALREADY)
+	uint32_t passing;     // per mille: an operation ends with a result that passes
 	uint32_t poll_idle;   // per mille of the turns: a readiness comes for nothing
 	// sockets
 	uint32_t socket_bytes;	 // what a socket takes before its reader reads

@@ -25,6 +25,7 @@ struct sim_socket {
 	bool fin_sent;
 	bool fin_pending, fin_arrived; // the peer's
 	bool rst_pending, rst_arrived;
+	bool room_wanted; // at an edge
 	uint32_t ops;
 	uint32_t unsent_max;
 	uint32_t ifindex;
@@ -330,6 +331,29 @@ uint32_t sim_net_writable(int fd)
 	if (s->unsent_max && s->peer->len - s->peer->arrived >= s->unsent_max)
 		return 0;
 	return s->peer->cap - s->peer->len;
+}
+
+void sim_net_want_room(int fd)
+{
+	sim_net_get(fd)->room_wanted = true;
+}
+
+bool sim_net_room(int fd)
+{
+	const struct sim_socket *s = sim_net_get(fd);
+
+	return s->room_wanted && s->connect != SIM_CONNECTING &&
+	       (s->rst_arrived || sim_net_writable(fd) > 0);
+}
+
+void sim_net_room_told(int fd)
+{
+	sim_net_get(fd)->room_wanted = false;
+}
+
+bool sim_net_has_fin(int fd)
+{
+	return sim_net_get(fd)->fin_arrived;
 }
 
 void sim_net_bound_unsent(int fd, uint32_t bytes)

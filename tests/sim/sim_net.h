@@ -55,6 +55,11 @@ bool sim_net_is_reset(int fd); // the peer's RST has come
 uint32_t sim_net_writable(int fd);
 uint32_t sim_net_write(int fd, const void *bytes, uint32_t len);
 // Not writable while so much of what was written has not arrived yet (TCP_NOTSENT_LOWAT).
+// It had no room for somebody, who waits for some. room: there is some again, or an end of it.
+void sim_net_want_room(int fd);
+bool sim_net_room(int fd);
+void sim_net_room_told(int fd);
+bool sim_net_has_fin(int fd); // the peer's FIN has come, whatever lies unread before it
 void sim_net_bound_unsent(int fd, uint32_t bytes);
 void sim_net_shutdown(int fd); // FIN
 void sim_net_reset_on_close(int fd, bool reset);

@@ -172,27 +172,30 @@ void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, 
 	o->multishot = multishot;
 }
 
-static void queue_send(struct ring *r, struct sim_op *o, uint32_t total, bool lazy)
+static void queue_send(struct ring *r, struct sim_op *o, uint32_t total, enum ring_send_how how)
 {
+	bool lazy = how == RING_SEND_LAZY;
+
 	if (total == 0)
 		sim_fail("a send of nothing");
 	o->total = o->op->bytes = total;
 	o->lazy = lazy;
+	o->now = how == RING_SEND_NOW;
 	r->counters.sends++;
 	r->counters.lazy_sends += lazy;
 }
 
-void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data, bool lazy)
+void ring_send(struct ring *r, struct io_op *op, int fd, struct slice data, enum ring_send_how how)
 {
 	struct sim_op *o = ring_queue(r, op, IO_SEND, fd);
 
 	o->vector_count = 1;
 	o->vector[0] = (struct iovec){(void *)(uintptr_t)data.ptr, data.len};
-	queue_send(r, o, (uint32_t)data.len, lazy);
+	queue_send(r, o, (uint32_t)data.len, how);
 }
 
 void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msghdr *msg,
-		      uint32_t bytes, bool lazy)
+		      uint32_t bytes, enum ring_send_how how)
 {
 	struct sim_op *o = ring_queue(r, op, IO_SEND, fd);
 	uint32_t total = 0;
@@ -206,7 +209,7 @@ void ring_send_vector(struct ring *r, struct io_op *op, int fd, const struct msg
 	}
 	if (total != bytes)
 		sim_fail("a send of %u bytes is said to be one of %u", total, bytes);
-	queue_send(r, o, total, lazy);
+	queue_send(r, o, total, how);
 }
 
 void ring_connect(struct ring *r, struct io_op *op, int fd, const struct sockaddr_storage *to)
@@ -220,6 +223,11 @@ void ring_poll(struct ring *r, struct io_op *op, int fd)
 	if (!sim_wake_is_event(fd))
 		sim_fail("poll of %d, which is no event", fd);
 	ring_queue(r, op, IO_POLL, fd)->multishot = true;
+}
+
+void ring_room(struct ring *r, struct io_op *op, int fd)
+{
+	ring_queue(r, op, IO_ROOM, fd)->multishot = true;
 }
 
 void ring_close(struct ring *r, struct io_op *op, int fd)

@@ -31,7 +31,7 @@ static void multishot_receive_to_the_end(void **state)
 	connect_pair(fds);
 	fill(sent, sizeof(sent));
 	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true, 0);
-	ring_send(ring, &sending, fds[0], slice_make(sent, sizeof(sent)), false);
+	ring_send(ring, &sending, fds[0], slice_make(sent, sizeof(sent)), RING_SEND_WAIT);
 	while (received_bytes < sizeof(sent)) {
 		turn(WAIT_NS);
 		// Eight buffers of 4 KiB were not enough for one turn: asked again, nothing is lost.
@@ -56,7 +56,7 @@ static void single_receive_takes_one(void **state)
 
 	(void)state;
 	connect_pair(fds);
-	ring_send(ring, &sending, fds[0], SLICE_LIT("hello"), false);
+	ring_send(ring, &sending, fds[0], SLICE_LIT("hello"), RING_SEND_WAIT);
 	assert_int_equal(finish(&sending), 5);
 	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, false, 0);
 	assert_int_equal(finish(&receiving), 5);
@@ -76,7 +76,7 @@ static void send_waits_for_all(void **state)
 	(void)state;
 	connect_pair(fds);
 	fill(sent, sizeof(sent));
-	ring_send(ring, &sending, fds[0], slice_make(sent, sizeof(sent)), false);
+	ring_send(ring, &sending, fds[0], slice_make(sent, sizeof(sent)), RING_SEND_WAIT);
 	turn(0);
 	while (received_bytes < sizeof(sent)) {
 		if (!receiving.armed)
@@ -105,7 +105,7 @@ static void send_gathers(void **state)
 	vector[0] = (struct iovec){sent, 1};
 	vector[1] = (struct iovec){sent + 1, 70000};
 	vector[2] = (struct iovec){sent + 70001, sizeof(sent) - 70001};
-	ring_send_vector(ring, &sending, fds[0], &message, sizeof(sent), false);
+	ring_send_vector(ring, &sending, fds[0], &message, sizeof(sent), RING_SEND_WAIT);
 	turn(0);
 	memset(vector, 0xff, sizeof(vector)); // taken with the turn
 	memset(&message, 0xff, sizeof(message));
@@ -130,8 +130,8 @@ static void tunnels_have_buffers_of_their_own(void **state)
 	(void)state;
 	connect_pair(pods);
 	connect_pair(nodes);
-	ring_send(ring, &send_stream, pods[0], slice_make(bytes, sizeof(bytes)), false);
-	ring_send(ring, &send_tunnel, nodes[0], SLICE_LIT("control"), false);
+	ring_send(ring, &send_stream, pods[0], slice_make(bytes, sizeof(bytes)), RING_SEND_WAIT);
+	ring_send(ring, &send_tunnel, nodes[0], SLICE_LIT("control"), RING_SEND_WAIT);
 	assert_int_equal(finish(&send_stream), sizeof(bytes));
 	assert_int_equal(finish(&send_tunnel), 7);
 	ring_recv(ring, &stream, pods[1], RING_GROUP_STREAM, true, 0);
@@ -167,7 +167,7 @@ static void errors_are_completions(void **state)
 	assert_int_equal(finish(&closing), 0);
 	ring_recv(ring, &receiving, fds[1], RING_GROUP_STREAM, true, 0);
 	assert_int_equal(finish(&receiving), -ECONNRESET);
-	ring_send(ring, &sending, fds[1], SLICE_LIT("x"), false); // and no SIGPIPE
+	ring_send(ring, &sending, fds[1], SLICE_LIT("x"), RING_SEND_WAIT); // and no SIGPIPE
 	assert_int_equal(finish(&sending), -EPIPE);
 	close(fd);
 	ring_close(ring, &again, fds[0]);

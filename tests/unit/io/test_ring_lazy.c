@@ -36,7 +36,7 @@ static void note(void *context, const struct ring_completion *c)
 	ended++;
 	if (send_again) {
 		send_again = false;
-		ring_send(ring, c->op, pair[0], SLICE_LIT("again"), true);
+		ring_send(ring, c->op, pair[0], SLICE_LIT("again"), RING_SEND_LAZY);
 	}
 }
 
@@ -88,14 +88,14 @@ static void wakes_nobody(void **state)
 
 	(void)state;
 	assert_true(ring->lazy_works);
-	ring_send(ring, &ops[0], pair[0], SLICE_LIT("hello"), true);
+	ring_send(ring, &ops[0], pair[0], SLICE_LIT("hello"), RING_SEND_LAZY);
 	assert_true(turn(50 * NS_PER_MS) >= 45 * NS_PER_MS); // the wait's own end, not the send's
 	assert_int_equal(ended, 1);
 	assert_int_equal(results[0], 5);
 	assert_int_equal(flags[0], 0);
 	assert_int_equal(drain(text, sizeof(text)), 5);
 	// One that is waited for does end the wait.
-	ring_send(ring, &ops[0], pair[0], SLICE_LIT("hello"), false);
+	ring_send(ring, &ops[0], pair[0], SLICE_LIT("hello"), RING_SEND_WAIT);
 	assert_true(turn(WAIT_NS) < WAIT_NS / 2);
 	assert_int_equal(ended, 2);
 }
@@ -108,19 +108,20 @@ static void tells_what_was_not_taken(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(sent); i++)
 		sent[i] = (uint8_t)(i * 31 + i / 251);
-	ring_send(ring, &ops[0], pair[0], slice_make(sent, sizeof(sent)), true);
+	ring_send(ring, &ops[0], pair[0], slice_make(sent, sizeof(sent)), RING_SEND_LAZY);
 	turn(WAIT_NS);
 	assert_int_equal(ended, 1);
 	assert_true(flags[0] & RING_SHORT);
 	taken = (size_t)results[0];
 	assert_true(taken > 0 && taken < sizeof(sent));
 	// Not a byte fits: taken is nothing, and that is no error.
-	ring_send(ring, &ops[1], pair[0], slice_make(sent + taken, 100), true);
+	ring_send(ring, &ops[1], pair[0], slice_make(sent + taken, 100), RING_SEND_LAZY);
 	turn(WAIT_NS);
 	assert_int_equal(results[1], 0);
 	assert_true(flags[1] & RING_SHORT);
 	// The rest waits for room.
-	ring_send(ring, &ops[0], pair[0], slice_make(sent + taken, sizeof(sent) - taken), false);
+	ring_send(ring, &ops[0], pair[0], slice_make(sent + taken, sizeof(sent) - taken),
+		  RING_SEND_WAIT);
 	for (have = 0; have < sizeof(sent);) {
 		turn(0);
 		have += drain(got + have, sizeof(got) - have);
@@ -135,7 +136,7 @@ static void tells_errors(void **state)
 {
 	(void)state;
 	close(pair[1]);
-	ring_send(ring, &ops[0], pair[0], SLICE_LIT("hello"), true);
+	ring_send(ring, &ops[0], pair[0], SLICE_LIT("hello"), RING_SEND_LAZY);
 	turn(WAIT_NS);
 	assert_int_equal(results[0], -EPIPE);
 	assert_int_equal(flags[0], 0);
@@ -151,7 +152,7 @@ static void each_ends_once(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < OPS; i++)
-		ring_send(ring, &ops[i], pair[0], SLICE_LIT("x"), true);
+		ring_send(ring, &ops[i], pair[0], SLICE_LIT("x"), RING_SEND_LAZY);
 	for (uint32_t i = 0; ended < OPS && i < 1000; i++) {
 		turn(0);
 		have += drain(got + have, sizeof(got) - have);
@@ -167,7 +168,7 @@ static void each_ends_once(void **state)
 	assert_true(ring_counters(ring)->overflows >
 		    0); // more failures than the completion queue holds
 	send_again = true;
-	ring_send(ring, &ops[0], pair[0], SLICE_LIT("x"), true);
+	ring_send(ring, &ops[0], pair[0], SLICE_LIT("x"), RING_SEND_LAZY);
 	turn(0);
 	turn(0);
 	turn(0);
@@ -196,7 +197,7 @@ static void waits_until_a_time(void **state)
 	uint64_t before = ring_counters(ring)->submissions;
 
 	for (uint32_t i = 0; i < 100; i++) {
-		ring_send(ring, &ops[0], pair[0], SLICE_LIT("x"), false);
+		ring_send(ring, &ops[0], pair[0], SLICE_LIT("x"), RING_SEND_WAIT);
 		ring_turn(ring, until, note, NULL, &now);
 	}
 	assert_true(ring_counters(ring)->submissions - before <= 102);

@@ -24,7 +24,7 @@ static void cancelling(void **state)
 	finish(&cancels[2]);
 	assert_int_equal(finish(&receiving), -ECANCELED);
 	// A send that nobody reads: what had left is told, or that it was cancelled.
-	ring_send(ring, &sending, fds[0], slice_make(bytes, sizeof(bytes)), false);
+	ring_send(ring, &sending, fds[0], slice_make(bytes, sizeof(bytes)), RING_SEND_WAIT);
 	turn(0);
 	assert_true(sending.armed);
 	ring_cancel(ring, &cancels[3], &sending);
