@@ -138,17 +138,37 @@ void exchange_consume(struct exchange *x, enum side s, size_t bytes)
 	x->in[s].len -= bytes;
 }
 
+// Does what lies unread wait for its rest? A head, or a piece of the message's framing: nobody else will make
+// room for it.
+static bool exchange_is_part(const struct exchange *x, enum side s)
+{
+	const struct http *h = x->http;
+
+	if (!h || x->unread[s].len == 0)
+		return false;
+	if (!x->relaying)
+		return s == DOWN;
+	return x->l7 && !http1_is_complete(s == DOWN ? &h->request : &h->response);
+}
+
+static void exchange_balance_side(struct exchange *x, enum side s)
+{
+	uint32_t pending = leg_pending_on_source(&x->leg[s == DOWN ? UP : DOWN]);
+	uint32_t mark = pressure_mark(x->worker, LEG_HIGH_BYTES), whole = 0;
+
+	if (exchange_is_part(x, s))
+		whole = snapshot_meta(x->pin->snapshot)->header_bytes_max;
+	if ((whole > 0 || (s == DOWN && !x->relaying)) && mark < UNREAD_LIMIT_BYTES)
+		mark = UNREAD_LIMIT_BYTES; // a head has to fit
+	leg_outstanding(&x->leg[s], x->unread[s].len + pending, mark, whole);
+}
+
 void exchange_balance(struct exchange *x)
 {
-	uint32_t relay_mark = pressure_mark(x->worker, LEG_HIGH_BYTES);
-	uint32_t down_mark = x->relaying ? relay_mark : UNREAD_LIMIT_BYTES; // a head has to fit
-	uint32_t down = x->unread[DOWN].len + leg_pending_on_source(&x->leg[UP]);
-	uint32_t up = x->unread[UP].len + leg_pending_on_source(&x->leg[DOWN]);
-
 	if (x->ended)
 		return;
-	leg_outstanding(&x->leg[DOWN], down, down_mark);
-	leg_outstanding(&x->leg[UP], up, relay_mark);
+	exchange_balance_side(x, DOWN);
+	exchange_balance_side(x, UP);
 }
 
 // ---- the machine -------------------------------------------------------------------------------

@@ -130,6 +130,14 @@ static void leg_outstanding_tcp(struct leg *l, uint32_t bytes, uint32_t mark)
 		conn_read_start(c);
 }
 
+static void leg_promise(struct leg *l, uint32_t window, uint32_t granted)
+{
+	l->exchange->worker->promised_bytes += (int64_t)window - l->window;
+	l->window = window;
+	if (granted > 0)
+		mux_grant(l, granted);
+}
+
 // Give back what has left us, in steps of half a window so that credit frames stay few. The window of a
 // stream whose reader keeps up grows while memory allows, and shrinks when it no longer does.
 static void leg_outstanding_stream(struct leg *l, uint32_t bytes)
@@ -146,21 +154,29 @@ static void leg_outstanding_stream(struct leg *l, uint32_t bytes)
 		window = l->window - gone;
 	uint32_t granted = window + gone - l->window;
 
-	w->promised_bytes += (int64_t)window - l->window;
 	l->unreleased -= gone;
-	l->window = window;
-	if (granted > 0)
-		mux_grant(l, granted);
+	leg_promise(l, window, granted);
 }
 
-void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark)
+// The rest of a part is always promised: whoever sends it would wait for credit, and we for it.
+static void leg_promise_whole(struct leg *l, uint32_t bytes, uint32_t whole)
+{
+	uint32_t has = l->granted + bytes;
+
+	if (l->mux && has < whole)
+		leg_promise(l, l->window + (whole - has), whole - has);
+}
+
+void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark, uint32_t whole)
 {
 	if (!leg_is_open(l) || l->read_fin)
 		return;
-	if (l->type == LEG_TCP)
+	if (l->type == LEG_TCP) {
 		leg_outstanding_tcp(l, bytes, mark);
-	else
-		leg_outstanding_stream(l, bytes);
+		return;
+	}
+	leg_outstanding_stream(l, bytes);
+	leg_promise_whole(l, bytes, whole);
 }
 
 void leg_close(struct leg *l, bool flush, enum tunnel_reason reason)

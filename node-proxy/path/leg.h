@@ -57,8 +57,9 @@ uint32_t leg_pending(const struct leg *l);
 // (SEND_LAZY_BYTES_MAX) are none: nobody may wait for them, whatever lies unread besides.
 uint32_t leg_pending_on_source(const struct leg *l);
 // Of what this leg delivered, so many bytes still lie with us: resumes or pauses the reading, or
-// grants credit. mark is where reading has to stop.
-void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark);
+// grants credit. mark is where reading has to stop; whole: what lies here is a part that may have so many bytes
+// before anything of it can go on, 0: it is none.
+void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark, uint32_t whole);
 // Let go: gracefully if both directions have finished or flush is set, else by reset with reason.
 void leg_close(struct leg *l, bool flush, enum tunnel_reason reason);
 bool leg_is_open(const struct leg *l);

@@ -135,6 +135,11 @@ fault late-frames $path/mux_streams.c 'FAILED seed' \
 	--set clients=10 --set workers=1 --set arrival_ms=20 --set latency_max_us=3000
 fault credit-leak $path/leg.c 'still waits|calm world' \
 	's/if \(!l->mux \|\| gone < window \/ 2\)/if (!l->mux || gone <= window)/'
+fault head-without-credit $path/leg.c 'still waits|calm world' \
+	's/if \(l->mux && has < whole\)/if (false)/'
+fault head-without-room $path/exchange.c 'still waits|calm world' \
+	's/if \(\(whole > 0 \|\| \(s == DOWN/if (((s == DOWN/' \
+	--set calm=1 --set chunks_taken=28000
 fault no-backpressure $path/leg.c 'KiB lie in queues' \
 	's/if \(c->read_wanted && bytes >= mark\)/if (false)/'
 fault whole-is-lost $path/mux_streams.c 'calm world' \

@@ -68,6 +68,7 @@ static void client_compose(struct end *e)
 		 (want & WANT_ADMIN ? admin : paths)[sim_random(4)], c->sent, id, want, framing,
 		 want & WANT_CLOSE ? "Connection: close\r\n" : "",
 		 want & WANT_UPGRADE ? "Connection: Upgrade\r\nUpgrade: websocket\r\n" : "");
+	message_pad(e->writer.text, sizeof(e->writer.text));
 	writer_begin(&e->writer, id, body, chunked);
 	c->writing = true;
 }

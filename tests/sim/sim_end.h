@@ -6,7 +6,7 @@
 #include "path/end_reason.h"
 #include "sim/sim_actor.h"
 
-#define END_TEXT_MAX	 2048
+#define END_TEXT_MAX	 50000 // some heads are larger than a stream's first credit
 #define END_REQUESTS_MAX 6
 
 enum end_state { END_FREE = 0, END_LATER, END_CALLING, END_TALKING, END_GONE };
@@ -125,6 +125,8 @@ uint32_t message_id(const struct end *client, uint32_t n);
 uint32_t message_request_bytes(uint32_t id);
 uint32_t message_response_bytes(uint32_t id);
 uint32_t message_value(const char *head, const char *field);
+// Fields that make a head large, now and then.
+void message_pad(char *text, size_t room);
 // text is in place; a body of so many bytes follows.
 void writer_begin(struct writer *w, uint32_t id, uint32_t body_bytes, bool chunked);
 bool writer_is_done(const struct writer *w);

@@ -29,6 +29,18 @@ uint32_t message_response_bytes(uint32_t id)
 	return scramble(id + 2) % 5 ? scramble(id + 3) % 2000 : scramble(id + 4) % 100000;
 }
 
+void message_pad(char *text, size_t room)
+{
+	size_t at = strlen(text), end = at + 33000 + sim_random(14000);
+
+	if (!sim_chance(15) || at < 2 || end + 64 > room)
+		return;
+	at -= 2; // the empty line
+	while (at < end)
+		at += (size_t)snprintf(text + at, room - at, "X-Pad: %0600u\r\n", 0);
+	snprintf(text + at, room - at, "\r\n");
+}
+
 uint32_t message_value(const char *head, const char *field)
 {
 	const char *at = strstr(head, field);

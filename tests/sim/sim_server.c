@@ -42,6 +42,7 @@ static void server_compose(struct end *e)
 		 "%sHTTP/1.1 200 OK\r\nX-Id: %u\r\n%s%s\r\n",
 		 s->want & WANT_INTERIM ? "HTTP/1.1 103 Early Hints\r\nX-Hint: 1\r\n\r\n" : "", id,
 		 framing, s->want & WANT_CLOSE && !to_end ? "Connection: close\r\n" : "");
+	message_pad(e->writer.text, sizeof(e->writer.text));
 	s->closing = s->want & (WANT_TO_END | WANT_CLOSE);
 	writer_begin(&e->writer, id, body, chunked && !to_end);
 }
@@ -138,18 +139,26 @@ static bool server_read(struct end *e)
 		sim_fail("http server %x gets another request before it has answered", e->id);
 	if (busy || (e->server.closing && !e->server.early))
 		return false;
+	if (e->reader.state == READ_HEAD)
+		room = READ_MAX; // nothing comes behind a request before its answer
 	n = sim_net_read(e->fd, bytes, room < READ_MAX ? room : READ_MAX);
 	if (n == 0) {
 		e->fin_seen = sim_net_at_fin(e->fd);
 		return e->fin_seen;
 	}
 	e->received += n;
-	enum reader_event event = reader_take(e, bytes, n, &used);
+	for (uint32_t at = 0; at < n; at += used) {
+		enum reader_event event = reader_take(e, bytes + at, n - at, &used);
 
-	if (event == READER_HEAD_DONE)
-		event = server_head(e);
-	if (event == READER_MESSAGE_DONE)
+		if (event == READER_HEAD_DONE)
+			event = server_head(e);
+		if (event != READER_MESSAGE_DONE)
+			continue;
 		server_whole(e);
+		if (at + used < n)
+			sim_fail("http server %x gets more than the request that it was asked",
+				 e->id);
+	}
 	return true;
 }
 

@@ -118,7 +118,7 @@ static struct snapshot_section *make_meta(void)
 {
 	struct ss_meta meta = {
 		.trust_domain = SLICE_LIT("cluster.local"),
-		.header_bytes_max = 16384,
+		.header_bytes_max = 49152,
 		.header_timeout_ms = 10000,
 		.http_idle_timeout_ms = 60000,
 		.connect_timeout_ms = 5000,
