@@ -119,7 +119,8 @@ static struct snapshot_section *make_meta(void)
 	struct ss_meta meta = {
 		.trust_domain = SLICE_LIT("cluster.local"),
 		.header_bytes_max = 49152,
-		.header_timeout_ms = 10000,
+		.header_timeout_ms =
+			60000, // a large head in small pieces, some of which wait a second for memory
 		.http_idle_timeout_ms = 60000,
 		.connect_timeout_ms = 5000,
 		.hold_timeout_ms = 5000,
