@@ -42,6 +42,8 @@ enum tunnel_frame {
 	TUNNEL_REQUEST =
 		13, // reserved for routes: request id, traceparent, attempt around a message
 	TUNNEL_RESPONSE = 14,
+	TUNNEL_STOP =
+		15, // whoever has sent FIN reads no more either: what still comes is thrown away
 	TUNNEL_FRAME_COUNT
 };
 

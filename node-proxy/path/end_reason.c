@@ -71,6 +71,7 @@ enum end_reason end_reason_from_tunnel(enum tunnel_reason r)
 	case TUNNEL_REASON_IDLE:
 		return END_TUNNEL_LOST;
 	case TUNNEL_REASON_NONE:
+		return END_CLOSED;
 	case TUNNEL_REASON_RESET:
 	case TUNNEL_REASON_PROTOCOL:
 	case TUNNEL_REASON_COUNT:

@@ -187,9 +187,12 @@ void leg_close(struct leg *l, bool flush, enum tunnel_reason reason)
 		l->conn = NULL;
 		conn_end(c, flush ? CONN_END_FLUSH : CONN_END_RESET);
 	} else if (l->type == LEG_STREAM && l->mux) {
-		if (flush)
+		if (flush) {
 			leg_write_fin(l);
-		mux_detach(l, flush ? TUNNEL_REASON_NONE : reason);
+			mux_leave(l);
+		} else {
+			mux_detach(l, reason);
+		}
 	}
 	if (l->type == LEG_STREAM) {
 		queue_clear(&l->out, &l->exchange->worker->chunks);

@@ -40,9 +40,10 @@ struct leg {
 	struct mux *pending;   // that one; NULL: in none
 	bool open_wanted;
 	bool fin_sent;
-	bool on_bulk;	   // what we send has moved to the group's bulk connection
-	bool remote_moved; // what the far side sends has
-	bool early_fin;	   // early ends with a FIN
+	bool on_bulk;	     // what we send has moved to the group's bulk connection
+	bool remote_moved;   // what the far side sends has
+	bool early_fin;	     // early ends with a FIN
+	bool remote_stopped; // the far side reads no more
 };
 
 // Adopt an accepted or connecting conn, whose owner it becomes.

@@ -98,6 +98,9 @@ enum err must_check mux_write(struct leg *l, struct slice data);
 void mux_write_fin(struct leg *l);
 void mux_grant(struct leg *l, uint32_t bytes);
 void mux_detach(struct leg *l, enum tunnel_reason reason);
+// Lets go of a stream in good order: what was written to it arrives. The far side learns that nobody reads
+// what it still sends.
+void mux_leave(struct leg *l);
 // No new streams; those open go on.
 void mux_goaway(struct mux *m, enum tunnel_reason reason);
 // The last stream has left a tunnel that takes no new ones. Who dialled, closes: the bulk connection
@@ -123,6 +126,9 @@ enum err must_check mux_attach(struct mux *m, struct leg *l, uint32_t stream, ui
 			       uint32_t window);
 // Every stream is gone: dead legs, whose exchanges are told.
 void mux_reset_streams(struct mux *m, enum tunnel_reason reason);
+// The far side sends no more; it reads no more (which ends the stream once it has finished as well).
+void mux_on_finished(struct leg *l);
+void mux_on_stopped(struct leg *l);
 // One stream is gone: its exchange is told; the far side too, where tell is not NONE.
 void mux_lose_stream(struct leg *l, enum tunnel_reason reason, enum tunnel_reason tell);
 

@@ -124,8 +124,6 @@ void mux_bulk_on_move(struct mux *m, struct leg *l)
 			exchange_on_data(l->exchange, (enum side)l->side, data);
 		queue_consume(&early, chunks, (uint32_t)data.len);
 	}
-	if (l->early_fin && !l->dead && l->mux) {
-		l->read_fin = true;
-		exchange_post(l->exchange, l->side == DOWN ? EVENT_FIN_DOWN : EVENT_FIN_UP);
-	}
+	if (l->early_fin && !l->dead && l->mux)
+		mux_on_finished(l);
 }

@@ -145,8 +145,7 @@ static void mux_on_fin(struct mux *m, struct leg *l)
 		mux_lose_stream(l, TUNNEL_REASON_PROTOCOL, TUNNEL_REASON_PROTOCOL);
 		return;
 	}
-	l->read_fin = true;
-	exchange_post(l->exchange, l->side == DOWN ? EVENT_FIN_DOWN : EVENT_FIN_UP);
+	mux_on_finished(l);
 }
 
 // On either connection a stream is found in the tunnel's one table.
@@ -199,6 +198,10 @@ static void mux_on_control(struct mux *m, struct slice payload)
 	case TUNNEL_MOVE:
 		mux_bulk_on_move(m, l);
 		break;
+	case TUNNEL_STOP:
+		if (l)
+			mux_on_stopped(l);
+		break;
 	case TUNNEL_PING:
 	case TUNNEL_PONG:
 		mux_on_ping(m, payload, m->frame.type == TUNNEL_PONG);
@@ -243,7 +246,8 @@ static void mux_on_stream_data(struct mux *m, struct slice data)
 
 static bool mux_is_known_control(uint8_t type)
 {
-	return type != TUNNEL_NONE && type != TUNNEL_DATA && type < TUNNEL_REQUEST;
+	return type != TUNNEL_NONE && type != TUNNEL_DATA &&
+	       (type < TUNNEL_REQUEST || type == TUNNEL_STOP);
 }
 
 // The header is whole: is the frame allowed, and how is its payload taken?
@@ -265,7 +269,7 @@ static bool mux_begin_frame(struct mux *m)
 		mux_protocol_error(m, "too many empty DATA frames");
 		return false;
 	}
-	if (m->frame.type >= TUNNEL_REQUEST &&
+	if (m->frame.type >= TUNNEL_REQUEST && m->frame.type != TUNNEL_STOP &&
 	    !mux_rate(m, &m->rates.skipped_bytes, m->frame.bytes + TUNNEL_HEADER_BYTES,
 		      TUNNEL_SKIPPED_BYTES_PER_S_MAX)) {
 		mux_protocol_error(m, "too many unknown frames");

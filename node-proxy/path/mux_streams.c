@@ -47,6 +47,35 @@ static void mux_let_go(struct leg *l, enum tunnel_reason reason, enum tunnel_rea
 		mux_lose_stream(l, reason, tell);
 }
 
+void mux_leave(struct leg *l)
+{
+	if (!l->mux)
+		return;
+	if (!l->fin_sent) {
+		mux_detach(l, TUNNEL_REASON_RESET); // what did not get away must not look whole
+		return;
+	}
+	if (!l->read_fin)
+		mux_put_empty(l->mux, TUNNEL_STOP, l->stream_id);
+	mux_detach(l, TUNNEL_REASON_NONE);
+}
+
+void mux_on_finished(struct leg *l)
+{
+	l->read_fin = true;
+	exchange_post(l->exchange, l->side == DOWN ? EVENT_FIN_DOWN : EVENT_FIN_UP);
+	if (l->remote_stopped)
+		mux_on_stopped(l);
+}
+
+// On two connections STOP may overtake the FIN before it.
+void mux_on_stopped(struct leg *l)
+{
+	l->remote_stopped = true;
+	if (l->read_fin)
+		mux_lose_stream(l, TUNNEL_REASON_NONE, TUNNEL_REASON_NONE);
+}
+
 void mux_reset_streams(struct mux *m, enum tunnel_reason reason)
 {
 	for (uint32_t p = 0; p < STREAMS_PER_TUNNEL_MAX / MUX_PAGE; p++) {

@@ -144,6 +144,8 @@ fault no-backpressure $path/leg.c 'KiB lie in queues' \
 	's/if \(c->read_wanted && bytes >= mark\)/if (false)/'
 fault whole-is-lost $path/mux_streams.c 'calm world' \
 	's/if \(l->read_fin && l->fin_sent\)\n/if (false)\n/'
+fault stop-not-told $path/mux_streams.c 'has let go of|calm world' \
+	's/\tif \(!l->read_fin\)\n\t\tmux_put_empty\(l->mux, TUNNEL_STOP, l->stream_id\);\n//'
 fault tunnel-cut $path/mux.c 'calm world' \
 	's/(static void mux_finish\([^{]*\{\n)/\1\tmux_fail(m, TUNNEL_REASON_SHUTDOWN, "drained");\n\treturn;\n/'
 

@@ -2,6 +2,7 @@
 // See sim_check.h.
 #include "sim/sim_check.h"
 
+#include "path/conn.h"
 #include "sim/sim.h"
 #include "sim/sim_actor.h"
 #include "sim/sim_ring.h"
@@ -16,8 +17,13 @@
 #define TUNNEL_BYTES_MAX (TUNNEL_HIGH_BYTES + (64u << 10) + CHUNK_BYTES)
 #define STOP_GRACE_NS	 (1500 * NS_PER_MS) // at least: then a process may go with what is left
 
+// Where everything works, a stream that only the side knows that opened it: the word of its end is on its way,
+// behind what its tunnel has to carry.
+#define LONE_STREAM_NS (1 * NS_PER_S)
+
 struct seen {
 	uint16_t next_sequence[EXCHANGES_SEEN_MAX]; // by exchange: of the next line; 0: none yet
+	uint64_t lone_ns[EXCHANGES_SEEN_MAX];	    // its stream is alone since then; 0: it is not
 };
 static struct seen seen[SIM_NODES][SIM_WORKERS_MAX];
 
@@ -105,6 +111,54 @@ static void check_memory(const struct worker *w)
 			 (unsigned long long)c->exchanges_open);
 }
 
+// ---- streams -----------------------------------------------------------------------------------
+
+// The other end of a tunnel that was dialled here; NULL: it has none, or none any more.
+static struct mux *far_mux(uint32_t node, const struct mux *m)
+{
+	const struct sim_node *far = &sim_world.nodes[(node + 1) % SIM_NODES];
+
+	for (uint32_t i = 0; far->alive && i < sim_world.workers; i++) {
+		for (struct mux *f = far->workers[i]->muxes_list; f; f = f->next) {
+			if (f->server && !f->bulk && mux_is_up(f) &&
+			    memcmp(f->group, m->group, sizeof(f->group)) == 0)
+				return f;
+		}
+	}
+	return NULL;
+}
+
+static bool is_lone(uint32_t node, const struct leg *l)
+{
+	struct mux *far;
+
+	if (l->type != LEG_STREAM || !l->mux || l->open_wanted || (l->read_fin && l->fin_sent))
+		return false;
+	if (!mux_is_up(l->mux) || sim_net_is_frozen(l->mux->conn->fd))
+		return false;
+	far = far_mux(node, l->mux);
+	return far && !mux_find(far, l->stream_id);
+}
+
+// Who dialled hears of each end, whatever it still has to send: else its exchange waits for nobody.
+static void check_streams(uint32_t node, uint32_t index)
+{
+	struct seen *s = &seen[node][index];
+
+	for (struct exchange *x = sim_world.nodes[node].workers[index]->all; x; x = x->next) {
+		uint64_t *since = &s->lone_ns[x->id >> 8];
+
+		if (sim_world.phase != SIM_HEALED || !is_lone(node, &x->leg[UP]))
+			*since = 0;
+		else if (!*since)
+			*since = sim.now_ns;
+		else if (sim.now_ns - *since > LONE_STREAM_NS)
+			sim_fail("exchange %llx of node %u holds a stream that its pod's node has "
+				 "let go of",
+				 (unsigned long long)x->id, node);
+	}
+}
+
 // ---- policy ------------------------------------------------------------------------------------
 
 static void check_adopted(struct sim_node *n, uint32_t index)
@@ -157,6 +211,7 @@ void sim_check_turn(uint32_t node, uint32_t index)
 	check_adopted(n, index);
 	check_log(node, index);
 	check_memory(n->workers[index]);
+	check_streams(node, index);
 }
 
 static bool may_be_cut(const struct worker *w)

@@ -497,6 +497,13 @@ static void socket_freeze(struct sim_socket *s, uint64_t until_ns, bool dies)
 		s->due_ns = until_ns;
 }
 
+bool sim_net_is_frozen(int fd)
+{
+	const struct sim_socket *s = sim_net_get(fd);
+
+	return s->dying || s->frozen_until_ns > sim.now_ns;
+}
+
 void sim_net_freeze(int fd, uint64_t ns)
 {
 	struct sim_socket *s = sim_net_get(fd);

@@ -70,6 +70,7 @@ void sim_net_kill(int fd);
 // Nothing arrives at either end for so long; a connection that is frozen for longer than TCP waits for
 // an answer dies with what was under way.
 void sim_net_freeze(int fd, uint64_t ns);
+bool sim_net_is_frozen(int fd);
 // Operations of rings that name it: close waits for none, and must not.
 void sim_net_count_op(int fd, int change);
 uint32_t sim_net_ops(int fd);
