@@ -127,6 +127,7 @@ struct exchange {
 	uint64_t started_ns;
 	uint64_t bytes_logged[SIDES];
 	uint32_t sequence;
+	uint64_t moved_ns; // when bytes moved last, while it relays
 };
 
 // NULL: limit reached (counted).

@@ -55,20 +55,17 @@ static enum step relay_opaque_event(struct exchange *x, enum event e)
 		return relay_opaque(x, UP);
 	case EVENT_FIN_DOWN:
 	case EVENT_FIN_UP:
-		// Half-closed and silent for long is dead: a peer that vanished says nothing.
-		exchange_set_timer(x, HALF_CLOSED_IDLE_MS);
 		return relay_settle(x);
 	case EVENT_SENT_DOWN:
 	case EVENT_SENT_UP:
 		return relay_settle(x);
-	case EVENT_TIMER:
-		return exchange_end(x, END_IDLE_TIMEOUT);
 	case EVENT_RESET_DOWN:
 		return exchange_end(x, END_CLIENT_RESET);
 	case EVENT_RESET_UP:
 		return exchange_end(x, end_reason_from_tunnel(x->leg[UP].reset_reason));
 	case EVENT_CONNECTED:
 	case EVENT_RECHECK:
+	case EVENT_TIMER:
 	case EVENT_TURN:
 	case EVENT_COUNT:
 		break;
@@ -93,12 +90,11 @@ static enum step relay_http_event(struct exchange *x, enum event e)
 		// Half-close after a whole request is no abort; in the middle of one it is.
 		return http1_is_complete(&x->http->request) ? STEP_WAIT
 							    : exchange_end(x, END_CLIENT_RESET);
-	case EVENT_TIMER:
-		return exchange_end(x, END_IDLE_TIMEOUT);
 	case EVENT_CONNECTED:
 	case EVENT_SENT_DOWN:
 	case EVENT_SENT_UP:
 	case EVENT_RECHECK:
+	case EVENT_TIMER:
 	case EVENT_TURN:
 	case EVENT_COUNT:
 		break;
@@ -122,11 +118,31 @@ static enum step relay_http_enter(struct exchange *x)
 	return step;
 }
 
+// Half-closed and silent for long is dead: a peer that vanished says nothing. The timer is not moved with each
+// byte: when it fires it looks how long none has moved.
+static void relay_watch_half_closed(struct exchange *x)
+{
+	if ((x->leg[DOWN].read_fin || x->leg[UP].read_fin) && !timer_is_set(&x->timer))
+		exchange_set_timer(x, HALF_CLOSED_IDLE_MS);
+}
+
+static enum step relay_on_timer(struct exchange *x)
+{
+	uint64_t silent_ms = (x->worker->now_ns - x->moved_ns) / NS_PER_MS;
+
+	if (silent_ms >= HALF_CLOSED_IDLE_MS)
+		return exchange_end(x, END_IDLE_TIMEOUT);
+	exchange_set_timer(x, HALF_CLOSED_IDLE_MS - silent_ms);
+	return STEP_WAIT;
+}
+
 enum step relay_enter(struct exchange *x)
 {
 	enum step step;
 
 	exchange_cancel_timer(x);
+	x->moved_ns = x->worker->now_ns;
+	relay_watch_half_closed(x);
 	for (enum side s = DOWN; s < SIDES; s++) {
 		if (x->leg[s].type == LEG_TCP && x->leg[s].conn)
 			conn_read_many(x->leg[s].conn);
@@ -141,5 +157,10 @@ enum step relay_enter(struct exchange *x)
 
 enum step relay_on_event(struct exchange *x, enum event e)
 {
+	if (e == EVENT_TIMER)
+		return relay_on_timer(x);
+	if (e < EVENT_RESET_DOWN)
+		x->moved_ns = x->worker->now_ns;
+	relay_watch_half_closed(x);
 	return x->l7 ? relay_http_event(x, e) : relay_opaque_event(x, e);
 }
