@@ -41,7 +41,7 @@ static struct diagnostic *diagnostics_room(struct diagnostics *d, enum severity 
 	}
 	d->left_out++;
 	for (uint32_t i = d->count; severity == SEVERITY_ERROR && i-- > 0;) {
-		if (d->list[i].severity == SEVERITY_WARNING)
+		if (d->list[i].severity != SEVERITY_ERROR)
 			return &d->list[i];
 	}
 	return NULL;
@@ -53,6 +53,7 @@ static void diagnostics_put(struct diagnostics *d, const struct diagnostic *foun
 	struct slice file = slice_str(found->file);
 
 	d->errors += found->severity == SEVERITY_ERROR;
+	d->notes += found->severity == SEVERITY_NOTE;
 	if (!to)
 		return;
 	// Findings come file by file: one copy of the name for all of them.
@@ -90,9 +91,12 @@ void diagnostics_append(struct diagnostics *d, const struct diagnostics *from)
 	for (uint32_t i = 0; i < from->count; i++)
 		diagnostics_put(d, &from->list[i]);
 	d->left_out += from->left_out;
-	for (uint32_t i = 0; i < from->count; i++)
+	for (uint32_t i = 0; i < from->count; i++) {
 		d->errors -= from->list[i].severity == SEVERITY_ERROR;
+		d->notes -= from->list[i].severity == SEVERITY_NOTE;
+	}
 	d->errors += from->errors;
+	d->notes += from->notes;
 }
 
 static int diagnostics_order(const void *a, const void *b)
@@ -119,13 +123,15 @@ void diagnostics_sort(struct diagnostics *d)
 
 void diagnostics_print(const struct diagnostics *d, struct buf *out)
 {
+	static const char *const words[] = {"error", "warning", "note"}; // enum severity
+
 	for (uint32_t i = 0; i < d->count; i++) {
 		const struct diagnostic *g = &d->list[i];
 
 		buf_put_visible(out, slice_str(g->file), false);
 		if (g->line)
 			buf_printf(out, ":%u:%u", g->line, g->column);
-		buf_printf(out, ": %s: ", g->severity == SEVERITY_ERROR ? "error" : "warning");
+		buf_printf(out, ": %s: ", words[g->severity]);
 		if (g->field.len > 0) {
 			buf_put_visible(out, g->field, false);
 			buf_put_str(out, ": ");

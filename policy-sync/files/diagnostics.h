@@ -8,7 +8,7 @@
 
 #define DIAGNOSTICS_MAX 1000
 
-enum severity { SEVERITY_ERROR = 0, SEVERITY_WARNING };
+enum severity { SEVERITY_ERROR = 0, SEVERITY_WARNING, SEVERITY_NOTE };
 
 struct diagnostic {
 	enum severity severity;
@@ -27,6 +27,7 @@ struct diagnostics {
 	uint32_t room;
 	uint32_t left_out; // warnings first
 	uint32_t errors;   // those left out too
+	uint32_t notes;	   // likewise
 };
 
 void diagnostics_init(struct diagnostics *d);

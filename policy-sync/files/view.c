@@ -119,6 +119,15 @@ void view_warn(const struct view *v, const char *format, ...)
 	va_end(l);
 }
 
+void view_note(const struct view *v, const char *format, ...)
+{
+	va_list l;
+
+	va_start(l, format);
+	view_say(v, SEVERITY_NOTE, format, l);
+	va_end(l);
+}
+
 void view_only(const struct view *map, const char *const *keys)
 {
 	uint32_t index = 0;

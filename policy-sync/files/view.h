@@ -40,6 +40,8 @@ static inline bool view_present(const struct view *v)
 void view_error(const struct view *v, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void view_warn(const struct view *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// Neither wrong nor in doubt: what is passed over.
+void view_note(const struct view *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // Kinds of ours are strict: a key that is not in the NULL-terminated list is a typo.
 void view_only(const struct view *map, const char *const *keys);
 bool view_require(const struct view *v, enum tree_kind kind);

@@ -6,6 +6,7 @@
 #include "model/text.h"
 
 #define MODEL_BYTES_MAX (1u << 30)
+#define NAME_LABEL	"kubernetes.io/metadata.name"
 
 // MeshConfig's defaults: what a cluster without one goes by.
 static const struct ss_meta default_meta = {
@@ -68,7 +69,10 @@ void model_free(struct model *m)
 		text_unref(m->texts.items[i]);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		free(lists[i]->items);
+	free(m->implied.items);
 	lookup_deinit(&m->names);
+	lookup_deinit(&m->strangers);
+	lookup_deinit(&m->implied_names);
 	free(m->objects);
 	arena_deinit(&m->arena);
 	free(m);
@@ -125,8 +129,17 @@ const struct object *model_find(const struct model *m, enum object_kind kind, st
 const struct namespace_object *model_namespace(const struct model *m, struct slice name)
 {
 	const struct object *o = find(m, OBJECT_NAMESPACE, (struct slice){0}, name);
+	uint32_t at = UINT32_MAX, i;
 
-	return o ? o->what : NULL;
+	if (o)
+		return o->what;
+	while (lookup_next(&m->implied_names, hash_bytes(name, 0), &at, &i)) {
+		const struct namespace_object *n = m->implied.items[i];
+
+		if (slice_eq(n->name, name))
+			return n;
+	}
+	return NULL;
 }
 
 const struct service_object *model_service(const struct model *m, struct slice ns,
@@ -313,6 +326,23 @@ static void sort(struct object_list *l, int (*order)(const void *, const void *)
 		qsort(l->items, l->count, sizeof(*l->items), order);
 }
 
+// In a cluster no pod is without its Namespace, nor that without the label of its name.
+static void imply_namespaces(struct model *m)
+{
+	for (uint32_t i = 0; i < m->pods.count; i++) {
+		const struct pod *p = m->pods.items[i];
+		struct namespace_object *n;
+
+		if (model_namespace(m, p->namespace))
+			continue;
+		n = arena_alloc(&m->arena, 1, sizeof(*n));
+		if (!n || !namespace_set_name(n, p->namespace, &m->arena) ||
+		    object_add(&m->implied, n) != ERR_OK ||
+		    lookup_put(&m->implied_names, hash_bytes(n->name, 0), m->implied.count - 1))
+			return;
+	}
+}
+
 void model_settle(struct model *m)
 {
 	const struct object *o =
@@ -323,10 +353,30 @@ void model_settle(struct model *m)
 		m->meta = config->meta;
 		m->tunnel_port = config->tunnel_port;
 	}
+	imply_namespaces(m);
 	// What is compiled does not depend on which file says what.
 	sort(&m->policies, policies_by_age);
 	sort(&m->limits, limits_by_age);
 	sort(&m->services, services_by_name);
+}
+
+bool namespace_set_name(struct namespace_object *n, struct slice name, struct arena *a)
+{
+	struct label *list = arena_alloc(a, n->labels.count + 1, sizeof(*list));
+	uint32_t count = 0;
+
+	n->name = name;
+	if (!list)
+		return false;
+	for (uint32_t i = 0; i < n->labels.count; i++) {
+		if (!slice_eq_str(n->labels.list[i].key, NAME_LABEL))
+			list[count++] = n->labels.list[i];
+	}
+	list[count].key = SLICE_LIT(NAME_LABEL);
+	list[count].value = name;
+	list[count].hash = lookup_hash_pair(list[count].key, name);
+	n->labels = (struct labels){list, count + 1};
+	return true;
 }
 
 // ---- labels ------------------------------------------------------------------------------------

@@ -211,6 +211,9 @@ struct model {
 	struct object *objects; // all, in the order in which they were added
 	uint32_t object_count, object_room;
 	struct lookup names;
+	struct lookup strangers; // kinds of others that were spoken of
+	struct object_list implied; // namespaces of pods, of which nobody wrote a Namespace
+	struct lookup implied_names;
 	const struct model *before; // the last one, while this one is being read; or NULL
 	struct object_list texts;   // held
 	struct object_list pods, nodes, namespaces, services, slices, policies, limits;
@@ -241,6 +244,8 @@ const struct object *model_find(const struct model *m, enum object_kind kind, st
 uint64_t object_hash(enum object_kind kind, struct slice ns, struct slice name);
 bool object_is(const struct object *o, enum object_kind kind, struct slice ns, struct slice name);
 
+// With the label that an API server sets, whatever was written. False: no memory.
+bool namespace_set_name(struct namespace_object *n, struct slice name, struct arena *a);
 // ERR_NOMEM, ERR_FULL.
 enum err must_check object_add(struct object_list *l, void *item);
 bool labels_match(const struct labels *selector, const struct labels *labels);

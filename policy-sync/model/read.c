@@ -2,7 +2,9 @@
 // Which reader a document belongs to, and what it is called; see read.h.
 #include "model/read.h"
 
-#define OUR_GROUP "policy.portcullis.dev/"
+#include "model/strangers.h"
+
+#define OURS OUR_GROUP "/"
 
 static const struct kind kinds[] = {
 	{"v1", "Pod", OBJECT_POD, false, true, read_pod},
@@ -13,12 +15,11 @@ static const struct kind kinds[] = {
 	 read_endpoint_slice},
 	{"v1", "Secret", OBJECT_SECRET, false, true, read_secret},
 	{"v1", "ConfigMap", OBJECT_CONFIG_MAP, false, true, read_config_map},
-	{OUR_GROUP, "SecurityPolicy", OBJECT_SECURITY_POLICY, true, true, read_security_policy},
-	{OUR_GROUP, "ClusterSecurityPolicy", OBJECT_CLUSTER_SECURITY_POLICY, true, false,
+	{OURS, "SecurityPolicy", OBJECT_SECURITY_POLICY, true, true, read_security_policy},
+	{OURS, "ClusterSecurityPolicy", OBJECT_CLUSTER_SECURITY_POLICY, true, false,
 	 read_cluster_security_policy},
-	{OUR_GROUP, "RateLimitPolicy", OBJECT_RATE_LIMIT_POLICY, true, true,
-	 read_rate_limit_policy},
-	{OUR_GROUP, "MeshConfig", OBJECT_MESH_CONFIG, true, false, read_mesh_config},
+	{OURS, "RateLimitPolicy", OBJECT_RATE_LIMIT_POLICY, true, true, read_rate_limit_policy},
+	{OURS, "MeshConfig", OBJECT_MESH_CONFIG, true, false, read_mesh_config},
 };
 
 static const struct kind *find_kind(struct slice version, struct slice name)
@@ -77,6 +78,33 @@ static bool is_segment(struct slice s)
 	return s.len > 0 && !slice_eq_str(s, ".") && !slice_eq_str(s, "..");
 }
 
+// Objects that are only made when somebody applies them have no name, and none that is a template's is one.
+static bool is_not_made_yet(const struct view *v, const struct kind *k)
+{
+	struct view meta = view_get(v, "metadata"), name = view_get(&meta, "name");
+	struct view generate = view_get(&meta, "generateName");
+
+	if (view_present(&name) && name.tree->kind == TREE_SCALAR)
+		return memmem(name.tree->text.ptr, name.tree->text.len, "{{", 2) != NULL;
+	return !k->is_ours && !view_present(&name) && view_present(&generate);
+}
+
+// Empty is unset to an API server; of ours nobody knows which namespace a template meant.
+static bool read_namespace_of(const struct view *v, const struct kind *k, struct slice *ns)
+{
+	if (!v->tree || (!k->is_ours && (!view_present(v) || v->tree->text.len == 0)))
+		return true;
+	if (!view_present(v)) {
+		view_error(v, "must not be null: give it a value, or leave it out");
+		return false;
+	}
+	if (!view_short_text(v, 63, ns))
+		return false;
+	if (!is_segment(*ns))
+		view_error(v, "is no name that a namespace can have");
+	return is_segment(*ns);
+}
+
 static bool read_name(const struct view *v, const struct kind *k, struct slice *ns,
 		      struct slice *name)
 {
@@ -84,42 +112,100 @@ static bool read_name(const struct view *v, const struct kind *k, struct slice *
 	struct view called = view_get(&meta, "name");
 
 	*ns = k->has_namespace ? SLICE_LIT("default") : (struct slice){0};
+	if (is_not_made_yet(v, k)) {
+		view_note(&called, "is no name yet: the object is passed over");
+		return false;
+	}
 	if (!view_short_text(&called, 253, name))
 		return false;
 	if (!is_segment(*name)) {
 		view_error(&called, "is no name that an object can have");
 		return false;
 	}
-	// An empty value of a template: nobody knows which namespace was meant.
-	if (k->is_ours && namespace.tree && !view_present(&namespace)) {
-		view_error(&namespace, "must not be null: give it a value, or leave it out");
-		return false;
-	}
-	if (!k->has_namespace || !view_present(&namespace))
-		return true;
-	if (!view_short_text(&namespace, 63, ns))
-		return false;
-	if (!is_segment(*ns))
-		view_error(&namespace, "is no name that a namespace can have");
-	return is_segment(*ns);
+	return !k->has_namespace || read_namespace_of(&namespace, k, ns);
 }
 
-const struct kind *read_identity(const struct view *v, struct slice *ns, struct slice *name)
-{
-	struct view kind = view_get(v, "kind"), version = view_get(v, "apiVersion");
-	const struct kind *k;
-	struct slice what, group;
+// ---- which kind --------------------------------------------------------------------------------
 
-	if (!view_require(v, TREE_MAP))
+static const struct kind *our_kind(struct slice name)
+{
+	return find_kind(SLICE_LIT(OURS), name);
+}
+
+static struct slice group_of(struct slice version)
+{
+	size_t at = slice_find(version, '/');
+
+	return slice_make(version.ptr, at < version.len ? at : 0);
+}
+
+// A kind that was meant to be ours is one, with an error: a policy's targets refuse.
+static const struct kind *find_ours(const struct view *at, struct slice version, struct slice what)
+{
+	const struct kind *k = our_kind(what);
+	struct slice group = group_of(version);
+
+	if (slice_eq_str(version, OURS OUR_VERSION))
+		return k;
+	if (slice_eq_str(group, OUR_GROUP)) {
+		view_error(at, "there is no version %.*s of this group: write " OURS OUR_VERSION,
+			   SLICE_ARG(slice_make(version.ptr + group.len + 1,
+						version.len - group.len - 1)));
+		return k;
+	}
+	if (!stranger_is_misspelt(group.len ? group : version, k != NULL) && !(group.len == 0 && k))
 		return NULL;
-	if (!kind_of_list(v, &group, &what) &&
-	    (!view_text(&kind, &what) || !view_text(&version, &group)))
+	view_error(at, "%.*s is not the group of %.*s: write " OURS OUR_VERSION, SLICE_ARG(version),
+		   SLICE_ARG(what));
+	return k;
+}
+
+static bool read_kind(const struct view *v, struct slice *version, struct slice *what)
+{
+	struct view kind = view_get(v, "kind"), at = view_get(v, "apiVersion");
+
+	if (kind_of_list(v, version, what))
+		return true;
+	if (!view_text(&kind, what))
+		return false;
+	// Of ours it is clear what was meant.
+	if (!view_present(&at) && our_kind(*what)) {
+		view_error(&at, "is required: write " OURS OUR_VERSION);
+		*version = SLICE_LIT(OURS OUR_VERSION);
+		return true;
+	}
+	return view_text(&at, version);
+}
+
+const struct kind *read_identity(const struct view *v, struct slice *ns, struct slice *name,
+				 struct stranger *stranger)
+{
+	struct view kind = view_get(v, "kind"), at = view_get(v, "apiVersion");
+	const struct kind *k;
+	struct slice what, version;
+
+	if (stranger_is_no_object(v)) {
+		view_note(v, "is no object of Kubernetes: it is passed over");
 		return NULL;
-	k = find_kind(group, what);
-	if (!k && slice_starts(group, SLICE_LIT(OUR_GROUP)))
+	}
+	if (!view_require(v, TREE_MAP) || !read_kind(v, &version, &what))
+		return NULL;
+	k = find_ours(&at, version, what);
+	if (!k)
+		k = find_kind(version, what);
+	if (!k && slice_eq_str(group_of(version), OUR_GROUP)) {
 		view_error(&kind, "there is no kind %.*s in this group", SLICE_ARG(what));
-	else if (!k && is_list(group, what))
+	} else if (!k && slice_eq_str(what, "List") && group_of(version).len == 0 &&
+		   !slice_eq_str(version, "v1")) {
+		view_error(&at, "a List is of v1");
+	} else if (!k && is_list(version, what)) {
 		view_error(&kind, "a List in a List is not read");
+	} else if (!k) {
+		stranger->group = group_of(version);
+		stranger->kind = what;
+		stranger->why = stranger_policy(stranger->group, what, our_kind(what) != NULL);
+		stranger->tree = kind.tree ? kind.tree : v->tree;
+	}
 	return k && read_name(v, k, ns, name) ? k : NULL;
 }
 

@@ -33,8 +33,10 @@ struct kind {
 	void *(*read)(const struct reading *r);
 };
 
-// Which kind a document is and what it is called; NULL without a finding: nothing of ours.
-const struct kind *read_identity(const struct view *v, struct slice *ns, struct slice *name);
+// Which kind a document is and what it is called; NULL without an error: nothing of ours, perhaps a
+// stranger of whom something has to be said.
+const struct kind *read_identity(const struct view *v, struct slice *ns, struct slice *name,
+				 struct stranger *stranger);
 // The items of a List, else NULL.
 bool read_is_list(const struct view *v, struct view *items);
 void *read_object(const struct kind *k, const struct reading *r);

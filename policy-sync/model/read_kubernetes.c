@@ -68,6 +68,12 @@ static enum dataplane_mode read_mode(const struct view *v, const struct labels *
 	return DATAPLANE_UNSET;
 }
 
+// To an API server empty is unset.
+static bool is_set(const struct view *v)
+{
+	return view_present(v) && (v->tree->kind != TREE_SCALAR || v->tree->text.len > 0);
+}
+
 // Room for an object, or NULL with a finding.
 static void *make(const struct reading *r, size_t bytes)
 {
@@ -124,7 +130,7 @@ static bool read_protocol(const struct view *v, bool *tcp)
 	int word = 0;
 
 	*tcp = true;
-	if (!view_present(v) || (v->tree->kind == TREE_SCALAR && v->tree->text.len == 0))
+	if (!is_set(v))
 		return true; // an API server sets TCP
 	if (!view_word(v, words, &word))
 		return false;
@@ -197,8 +203,7 @@ static bool read_pod_status(const struct view *v, struct pod *p)
 	}
 	if (!read_addrs(&ips, "ip", &p->addrs, &p->addr_count))
 		return false;
-	return p->addr_count > 0 || !view_present(&ip) ||
-	       read_one_addr(&ip, &p->addrs, &p->addr_count);
+	return p->addr_count > 0 || !is_set(&ip) || read_one_addr(&ip, &p->addrs, &p->addr_count);
 }
 
 void *read_pod(const struct reading *r)
@@ -219,13 +224,13 @@ void *read_pod(const struct reading *r)
 	p->mode = read_mode(v, &r->meta->labels);
 	p->service_account = SLICE_LIT("default");
 	if (p->uid.len == 0) {
-		struct view at = view_get(v, "metadata");
-
-		view_error(&at, "uid is required");
+		view_note(v, "has no uid, so no API server made it: it is passed over");
 		return NULL;
 	}
-	if ((view_present(&node) && !view_short_text(&node, 253, &p->node)) ||
-	    (view_present(&account) && !view_short_text(&account, 253, &p->service_account)) ||
+	if (!is_set(&account))
+		account = view_get(&spec, "serviceAccount"); // its name of old
+	if ((is_set(&node) && !view_short_text(&node, 253, &p->node)) ||
+	    (is_set(&account) && !view_short_text(&account, 253, &p->service_account)) ||
 	    (view_present(&host) && !view_bool(&host, &p->host_network)))
 		return NULL;
 	return read_container_ports(&spec, p) && read_pod_status(v, p) ? p : NULL;
@@ -280,10 +285,9 @@ void *read_namespace(const struct reading *r)
 	if (!n)
 		return NULL;
 	n->origin = r->meta->origin;
-	n->name = r->meta->name;
 	n->labels = r->meta->labels;
 	n->mode = read_mode(r->v, &r->meta->labels);
-	return n;
+	return namespace_set_name(n, r->meta->name, r->v->arena) ? n : NULL;
 }
 
 // ---- Service -----------------------------------------------------------------------------------
@@ -316,7 +320,7 @@ static bool read_target_port(const struct view *v, struct service_port_object *p
 	struct slice s;
 	uint64_t n;
 
-	if (!view_present(v)) {
+	if (!is_set(v) || (!v->tree->quoted && slice_eq_str(v->tree->text, "0"))) {
 		p->target = p->port;
 		return true;
 	}
@@ -423,7 +427,7 @@ static bool read_service_spec(const struct view *v, struct service_object *s)
 	if (!headless && view_present(&ips)) {
 		if (!read_addrs(&ips, NULL, &s->addrs, &s->addr_count))
 			return false;
-	} else if (!headless && view_present(&ip)) {
+	} else if (!headless && is_set(&ip)) {
 		if (!read_one_addr(&ip, &s->addrs, &s->addr_count))
 			return false;
 	}
@@ -517,8 +521,9 @@ static bool read_slice_ports(const struct view *v, struct endpoint_slice *s)
 
 void *read_endpoint_slice(const struct reading *r)
 {
-	struct view list = view_get(r->v, "endpoints");
+	struct view list = view_get(r->v, "endpoints"), type = view_get(r->v, "addressType");
 	struct endpoint_slice *s = make(r, sizeof(*s));
+	struct slice text;
 	uint32_t n = tree_count(list.tree), index = 0;
 
 	if (!s)
@@ -527,6 +532,10 @@ void *read_endpoint_slice(const struct reading *r)
 	s->namespace = r->meta->namespace;
 	if (!labels_get(&r->meta->labels, "kubernetes.io/service-name", &s->service))
 		return NULL; // belongs to no Service
+	if (is_set(&type) && view_text(&type, &text) && slice_eq_str(text, "FQDN")) {
+		view_note(&type, "names hosts in DNS, no addresses: it is passed over");
+		return NULL;
+	}
 	s->endpoints = arena_alloc(r->v->arena, n, sizeof(*s->endpoints));
 	if (!s->endpoints || !read_slice_ports(r->v, s))
 		return NULL;

@@ -32,8 +32,8 @@ static bool scan_wants(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 
-	return dot &&
-	       (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".json") == 0);
+	return dot && (strcasecmp(dot, ".yaml") == 0 || strcasecmp(dot, ".yml") == 0 ||
+		       strcasecmp(dot, ".json") == 0);
 }
 
 static int scan_visible(const struct dirent *e)

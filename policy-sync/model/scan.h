@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// scan: the files of a directory that are meant to be read: *.yaml, *.yml, *.json, also in directories
+// scan: the files of a directory that are meant to be read: *.yaml, *.yml, *.json in any case, also in directories
 // below, in the order of their names. Names that begin with a dot are passed over: editors' files, and the
 // inside of ConfigMap volumes ("..data"), which is reached by the links beside it.
 #pragma once

@@ -183,7 +183,7 @@ static void source_take(struct source *s, struct source_file *f, struct text *t)
 	text_unref(f->text);
 	f->text = t;
 	f->is_new = true;
-	f->is_known |= t->whole;
+	f->is_known |= t->whole || t->is_template;
 }
 
 static void source_mark(struct source_file *f, const char *wrong)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "model/read.h"
+#include "model/strangers.h"
 
 #define TEXT_ARENA_MAX	   (1u << 30)
 #define DOCUMENTS_MAX	   1000000
@@ -46,14 +47,30 @@ static struct view text_view(struct text *t, const struct tree *tree, struct dia
 	return view_root(tree, t->file, &t->arena, cut ? unheard : &t->findings, failed);
 }
 
+static void text_meet(struct text *t, const struct stranger *s)
+{
+	for (uint32_t i = 0; i < t->stranger_count; i++) {
+		if (slice_eq(t->strangers[i].group, s->group) &&
+		    slice_eq(t->strangers[i].kind, s->kind))
+			return;
+	}
+	if (s->why && !t->strangers)
+		t->strangers = arena_alloc(&t->arena, TEXT_STRANGERS_MAX, sizeof(*s));
+	if (s->why && t->strangers && t->stranger_count < TEXT_STRANGERS_MAX)
+		t->strangers[t->stranger_count++] = *s;
+}
+
 static enum err text_note(struct text *t, const struct tree *tree, struct diagnostics *unheard)
 {
 	struct document d = {.tree = tree};
-	bool failed = false;
-	struct view v = text_view(t, tree, unheard, is_cut(&d), &failed);
+	struct stranger stranger = {0};
+	struct view v = text_view(t, tree, unheard, is_cut(&d), &d.failed);
 
-	d.kind = read_identity(&v, &d.namespace, &d.name);
-	t->whole = t->whole && !failed;
+	if (is_cut(&d) && t->is_template)
+		return ERR_OK;
+	d.kind = read_identity(&v, &d.namespace, &d.name, &stranger);
+	text_meet(t, &stranger);
+	t->whole = t->whole && (d.kind || !d.failed);
 	return d.kind ? text_keep(t, &d) : ERR_OK;
 }
 
@@ -83,7 +100,7 @@ static void text_read(struct text *t, struct document *d, struct model *m,
 	struct object_meta meta = {.namespace = d->namespace, .name = d->name};
 	struct reading r = {.v = &v, .meta = &meta, .model = m, .uses_data = &t->uses_data};
 
-	d->failed = cut;
+	d->failed |= cut;
 	// A policy is kept whatever is wrong with it: its targets refuse.
 	if ((!read_meta(&v, &meta) || cut) && !d->kind->is_ours)
 		return;
@@ -109,6 +126,17 @@ void text_read_ours(struct text *t, struct model *m)
 	t->read_ours = true;
 }
 
+// The only error so far is that a template is no YAML.
+static void text_soften(struct text *t)
+{
+	struct diagnostic at = t->findings.list[0];
+
+	diagnostics_deinit(&t->findings);
+	diagnostics_init(&t->findings);
+	diagnostics_add(&t->findings, SEVERITY_NOTE, t->file, at.line, at.column, "",
+			"is a template, no object: passed over from here on");
+}
+
 static enum err text_load(struct text *t, struct slice bytes)
 {
 	struct diagnostics unheard;
@@ -118,6 +146,9 @@ static enum err text_load(struct text *t, struct slice bytes)
 	if (err == ERR_NOMEM)
 		return err;
 	t->whole = err == ERR_OK;
+	t->is_template = !t->whole && stranger_is_template(bytes);
+	if (t->is_template)
+		text_soften(t);
 	err = ERR_OK;
 	diagnostics_init(&unheard);
 	for (const struct tree *i = trees; i && err == ERR_OK; i = i->next) {
@@ -198,10 +229,30 @@ static enum err text_add_again(struct text *t, const struct document *d, struct 
 	return security && !same ? model_add_disputed(m, &o) : ERR_OK;
 }
 
+// Of every kind once, however many files have some.
+static enum err text_add_strangers(struct text *t, struct model *m, struct diagnostics *d)
+{
+	enum err err = ERR_OK;
+
+	for (uint32_t i = 0; i < t->stranger_count && err == ERR_OK; i++) {
+		const struct stranger *s = &t->strangers[i];
+		uint64_t hash = lookup_hash_pair(s->group, s->kind);
+		uint32_t at = UINT32_MAX, known;
+
+		if (lookup_next(&m->strangers, hash, &at, &known))
+			continue;
+		err = lookup_put(&m->strangers, hash, 0);
+		diagnostics_add(d, SEVERITY_WARNING, t->file, s->tree->line, s->tree->column,
+				"kind", "%.*s of %.*s %s", SLICE_ARG(s->kind), SLICE_ARG(s->group),
+				s->why);
+	}
+	return err;
+}
+
 enum err text_add(struct text *t, bool ours, struct model *m, struct diagnostics *d,
 		  text_left_fn *left, void *context)
 {
-	enum err err = ERR_OK;
+	enum err err = ours ? ERR_OK : text_add_strangers(t, m, d);
 
 	for (uint32_t i = 0; i < t->count && err == ERR_OK; i++) {
 		const struct document *one = &t->documents[i];

@@ -16,15 +16,26 @@ struct document { // one object as it is written: a document, or an item of a Li
 	bool failed; // with a finding
 };
 
+struct stranger { // somebody else's policy, that somebody may take to be in force
+	struct slice group, kind;
+	const char *why; // NULL: nobody would
+	const struct tree *tree;
+};
+
+#define TEXT_STRANGERS_MAX 32 // of different kinds
+
 struct text {
 	uint32_t refs;
 	struct arena arena;
 	const char *file;
 	struct document *documents; // of kinds that we know
 	uint32_t count, room;
+	struct stranger *strangers; // TEXT_STRANGERS_MAX, once there is one
+	uint32_t stranger_count;
 	struct diagnostics findings;
-	bool whole;	// read to its end, and every document says what it is
-	bool has_data;	// Secrets or ConfigMaps, which policies may name
+	bool is_template; // what objects are made of: it is passed over from where it is none any more
+	bool whole;	  // read to its end, and every document says what it is
+	bool has_data;	  // Secrets or ConfigMaps, which policies may name
 	bool uses_data; // a policy names one
 	bool read_ours;
 };

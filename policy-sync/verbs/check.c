@@ -66,7 +66,7 @@ int verb_check(int argc, char **argv)
 	enum err err = load_and_compile(argv[optind], &d, &c);
 
 	print_findings(&d, stdout);
-	warnings = d.count + d.left_out - d.errors;
+	warnings = d.count + d.left_out - d.errors - d.notes;
 	printf("%u errors, %u warnings\n", d.errors, warnings);
 	if (err != ERR_OK && d.errors == 0)
 		fprintf(stderr, "policy-sync: cannot compile: %s\n", err_name(err));

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// model/strangers, model/read: what was meant to be ours is never passed over, what is somebody else's is spoken
+// of once, and what is no object holds up nobody. What an API server sets is set in files too.
+#include <stdio.h>
+#include "policy-sync/objects.h"
+
+#include "model/strangers.h"
+
+#define SPEC                                                                                       \
+	"metadata: {name: p, namespace: shop}\nspec: {targetRefs: [{group: \"\", kind: Service, "  \
+	"name: z}], authorization: {defaultAction: Allow}}\n"
+
+static bool says(struct texts *t, enum severity severity, const char *part)
+{
+	for (uint32_t i = 0; i < t->findings.count; i++) {
+		const struct diagnostic *d = &t->findings.list[i];
+
+		if (d->severity == severity &&
+		    memmem(d->message.ptr, d->message.len, part, strlen(part)))
+			return true;
+	}
+	return false;
+}
+
+// Its targets refuse: nobody may take such a policy for none.
+static void meant_to_be_ours(void **state)
+{
+	static const char *const rows[] = {
+		"apiVersion: policy.portculis.dev/v1alpha1\n",
+		"apiVersion: policy.portcullis.io/v1alpha1\n",
+		"apiVersion: policies.portcullis.dev/v1alpha1\n",
+		"apiVersion: Policy.Portcullis.dev/v1alpha1\n",
+		"apiVersion: portcullis.dev/v1\n",
+		"apiVersion: portcullis.dev/v1alpha1\n",
+		"apiVersion: policy.porcullis.dev/v1alpha1\n",
+		"apiVersion: polcy.portcullis.dev/v1alpha1\n",
+		"apiVersion: policy.portcullis.dev\n",
+		"apiVersion: policy.portcullis.dev/\n",
+		"apiVersion: policy.portcullis.dev/v1\n",
+		"apiVersion: policy.portcullis.dev/v1beta1\n",
+		"apiVersion: policy.portcullis.dev/v1alpha2\n",
+		"apiVersion: policy.portcullis.dev/v1alpha1/x\n",
+		"apiVersion: v1alpha1\n",
+		"apiVersion: v1\n",
+		"apiVersion: \"\"\n",
+		"apiVersion:\n",
+		"",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[512];
+		struct texts t;
+
+		snprintf(text, sizeof(text), "%skind: SecurityPolicy\n" SPEC, rows[i]);
+		texts_open(&t);
+		texts_add(&t, text);
+		if (t.findings.errors != 1 || t.model->policies.count != 1 ||
+		    !says(&t, SEVERITY_ERROR, "policy.portcullis.dev/v1alpha1")) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %s", i, rows[i]);
+		}
+		const struct security_policy *p = t.model->policies.items[0];
+
+		assert_true(p->broken.len > 0);
+		assert_int_equal(p->targets[0].kind, TARGET_SERVICE);
+		texts_close(&t);
+	}
+}
+
+static void kinds_that_there_are_not(void **state)
+{
+	static const char *const rows[] = {
+		OURS "kind: SecurtyPolicy\n" SPEC,
+		OURS "kind: securitypolicy\n" SPEC,
+		OURS "kind: TrafficPolicy\n" SPEC,
+		OURS "kind:\n" SPEC,
+		OURS SPEC,
+		"apiVersion: policy.portculis.dev/v1alpha1\nkind: SecurtyPolicy\n" SPEC,
+		"apiVersion: policy.portculis.dev/v1alpha1\nkind: SecurityPolicyList\nitems: []\n",
+		"apiVersion: v1beta1\nkind: List\nitems: []\n",
+		"metadata: {name: p}\n",
+		"spec: {}\n",
+		"kind: Service\nmetadata: {name: p}\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct texts t;
+
+		texts_open(&t);
+		texts_add(&t, rows[i]);
+		if (t.findings.errors != 1 || !t.model->incomplete) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %s", i, rows[i]);
+		}
+		texts_close(&t);
+	}
+}
+
+static void others_are_spoken_of_once(void **state)
+{
+	static const char *const rows[] = {
+		"networking.k8s.io/v1 NetworkPolicy",
+		"security.istio.io/v1 AuthorizationPolicy",
+		"security.istio.io/v1beta1 PeerAuthentication",
+		"security.istio.io/v1 RequestAuthentication",
+		"cilium.io/v2 CiliumNetworkPolicy",
+		"cilium.io/v2 CiliumClusterwideNetworkPolicy",
+		"projectcalico.org/v3 GlobalNetworkPolicy",
+		"crd.projectcalico.org/v1 NetworkPolicy",
+		"gateway.envoyproxy.io/v1alpha1 SecurityPolicy",
+		"gateway.envoyproxy.io/v1alpha1 BackendTrafficPolicy",
+		"gateway.envoyproxy.io/v1alpha1 ClientTrafficPolicy",
+		"policy.linkerd.io/v1beta3 Server",
+		"policy.linkerd.io/v1alpha1 AuthorizationPolicy",
+		"policy.linkerd.io/v1beta1 HTTPRoute",
+		"policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy",
+		"policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy",
+		"policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy",
+		"gateway.networking.k8s.io/v1 HTTPRoute",
+		"gateway.networking.k8s.io/v1 Gateway",
+		"configuration.konghq.com/v1 KongPlugin",
+		"traefik.io/v1alpha1 Middleware",
+		"kuadrant.io/v1 RateLimitPolicy",
+		"crd.nsx.vmware.com/v1alpha1 SecurityPolicy",
+		"mesh.example/v1 MeshConfig",
+		"anybody.example/v1 SomeNetworkPolicy",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *space = strchr(rows[i], ' ');
+		char text[512];
+		struct texts t;
+
+		snprintf(text, sizeof(text),
+			 "apiVersion: %.*s\nkind: %s\nmetadata: {name: a}\nspec: {}\n---\n"
+			 "apiVersion: %.*s\nkind: %s\nmetadata: {name: b}\nspec: {}\n",
+			 (int)(space - rows[i]), rows[i], space + 1, (int)(space - rows[i]),
+			 rows[i], space + 1);
+		texts_open(&t);
+		texts_add(&t, text);
+		texts_add(&t, text);
+		if (t.findings.count != 1 || t.model->incomplete ||
+		    !texts_found(&t, 2, 7, "kind", "enforced here"))
+			fail_msg("row %zu: %s: %u findings", i, rows[i], t.findings.count);
+		texts_close(&t);
+	}
+}
+
+static void nobody_speaks_of_these(void **state)
+{
+	static const char *const rows[] = {
+		"apps/v1 Deployment",
+		"policy/v1 PodDisruptionBudget",
+		"rbac.authorization.k8s.io/v1 Role",
+		"kustomize.config.k8s.io/v1beta1 Kustomization",
+		"autoscaling/v2 HorizontalPodAutoscaler",
+		"v1 PersistentVolume",
+		"admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *space = strchr(rows[i], ' ');
+		char text[512];
+		struct texts t;
+
+		snprintf(text, sizeof(text), "apiVersion: %.*s\nkind: %s\nmetadata: {name: a}\n",
+			 (int)(space - rows[i]), rows[i], space + 1);
+		texts_open(&t);
+		texts_add(&t, text);
+		assert_int_equal(t.findings.count, 0);
+		assert_false(t.model->incomplete);
+		texts_close(&t);
+	}
+}
+
+static void no_objects(void **state)
+{
+	static const struct {
+		const char *file, *text;
+		uint32_t notes, objects; // policies that are read all the same
+	} rows[] = {
+		{"kustomization.yaml", "resources: [a.yaml]\nnamespace: shop\n", 1, 0},
+		{"a/Kustomization.yml",
+		 "apiVersion: kustomize.config.k8s.io/v1beta1\nnamespace: x\n", 1, 0},
+		{"values.yaml", "kind: DaemonSet\nspec: {replicas: 3}\n", 1, 0},
+		{"a/values-prod.yaml", "metadata: {labels: {}}\n", 1, 0},
+		{"Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n", 1, 0},
+		{"patch.yaml", "- {op: replace, path: /spec/replicas, value: 3}\n", 1, 0},
+		{"dashboards.json", "{\"panels\": [], \"title\": \"x\"}", 1, 0},
+		{"values.yaml", OURS "kind: SecurityPolicy\n" SPEC, 0, 1},
+		{"t/a.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}\n",
+		 1, 0},
+		{"t/b.yaml", "{{- if .Values.a }}\napiVersion: v1\nkind: Pod\n{{- end }}\n", 1, 0},
+		{"t/c.yaml",
+		 OURS "kind: SecurityPolicy\n" SPEC "---\n{{- if .Values.a }}\na: b\n{{- end "
+		      "}}\n",
+		 1, 1},
+		{"t/d.yaml",
+		 OURS "kind: SecurityPolicy\nmetadata: {name: \"{{ .n }}\"}\nspec: {}\n", 1, 0},
+		{"job.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {generateName: job-}\n", 1, 0},
+		{"pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n", 1, 0},
+		{"slice.yaml",
+		 "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a, "
+		 "labels: "
+		 "{kubernetes.io/service-name: a}}\naddressType: FQDN\nendpoints: [{addresses: "
+		 "[a.example]}]\n",
+		 1, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct texts t;
+
+		texts_open(&t);
+		load_text(t.model, rows[i].file, slice_str(rows[i].text), &t.findings);
+		if (t.findings.count != rows[i].notes || t.findings.notes != rows[i].notes ||
+		    t.model->policies.count != rows[i].objects || t.model->pods.count > 0) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %s", i, rows[i].file);
+		}
+		texts_close(&t);
+	}
+}
+
+// What no template begins with stays an error.
+static void braces_in_a_file_that_is_broken(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t,
+		  "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: \"{{ x }}\"}\n"
+		  "b: [\n");
+	assert_int_equal(t.findings.errors, 1);
+	assert_true(t.model->incomplete);
+	texts_close(&t);
+}
+
+// A guardrail that selects by the name of a namespace guards it, whoever wrote which labels.
+static void a_namespace_has_the_label_of_its_name(void **state)
+{
+	struct slice value;
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t,
+		  "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
+		  "apiVersion: v1\nkind: Namespace\nmetadata: {name: evil, labels: "
+		  "{kubernetes.io/metadata.name: good, a: b}}\n---\n"
+		  "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: unwritten, uid: u}\n"
+		  "spec: {nodeName: n1}\nstatus: {podIPs: [{ip: 10.0.0.1}]}\n");
+	assert_int_equal(t.findings.count, 0);
+	static const char *const names[] = {"shop", "evil", "unwritten"};
+
+	for (size_t i = 0; i < 3; i++) {
+		const struct namespace_object *n = model_namespace(t.model, slice_str(names[i]));
+
+		assert_non_null(n);
+		assert_true(labels_get(&n->labels, "kubernetes.io/metadata.name", &value));
+		assert_true(slice_eq_str(value, names[i]));
+	}
+	assert_true(labels_get(&model_namespace(t.model, SLICE_LIT("evil"))->labels, "a", &value));
+	texts_close(&t);
+}
+
+static void what_an_api_server_sets(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t,
+		  "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: \"\"}\nspec: "
+		  "{clusterIP: \"\", ports: [{port: 80, targetPort: 0, protocol: \"\"}, {port: 81, "
+		  "targetPort: \"\"}]}\n---\n"
+		  "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: , uid: u}\n"
+		  "spec: {nodeName: \"\", serviceAccountName: \"\"}\n---\n"
+		  "apiVersion: v1\nkind: Pod\nmetadata: {name: q, uid: v}\n"
+		  "spec: {serviceAccount: old}\n");
+	assert_int_equal(t.findings.count, 0);
+	const struct service_object *s =
+		model_service(t.model, SLICE_LIT("default"), SLICE_LIT("a"));
+
+	assert_non_null(s);
+	assert_int_equal(s->addr_count, 0);
+	assert_int_equal(s->ports[0].target, 80);
+	assert_true(s->ports[0].tcp);
+	assert_int_equal(s->ports[1].target, 81);
+	const struct pod *p = t.model->pods.items[0], *q = t.model->pods.items[1];
+
+	assert_true(slice_eq_str(p->namespace, "default"));
+	assert_true(slice_eq_str(p->service_account, "default"));
+	assert_true(slice_eq_str(q->service_account, "old"));
+	texts_add(&t,
+		  "apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {ports: [{port: 80, "
+		  "protocol: tcp}]}\n");
+	assert_int_equal(t.findings.errors, 1);
+	texts_close(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(meant_to_be_ours),
+		cmocka_unit_test(kinds_that_there_are_not),
+		cmocka_unit_test(others_are_spoken_of_once),
+		cmocka_unit_test(nobody_speaks_of_these),
+		cmocka_unit_test(no_objects),
+		cmocka_unit_test(braces_in_a_file_that_is_broken),
+		cmocka_unit_test(a_namespace_has_the_label_of_its_name),
+		cmocka_unit_test(what_an_api_server_sets),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
