@@ -19,7 +19,8 @@ struct sim {
 	uint64_t random;
 	uint64_t now_ns;
 	uint64_t steps;
-	uint64_t digest; // of everything that the rings did: equal for equal seeds
+	uint64_t memory_until_ns; // the kernel lacks none until then
+	uint64_t digest;	  // of everything that the rings did: equal for equal seeds
 	struct sim_knobs knobs;
 	uint64_t tell_from, tell_to; // steps that are told
 	uint32_t node;		     // whose process runs now

@@ -18,8 +18,8 @@
 #define STOP_GRACE_NS	 (1500 * NS_PER_MS) // at least: then a process may go with what is left
 
 // Where everything works, a stream that only the side knows that opened it: the word of its end is on its way,
-// behind what its tunnel has to carry.
-#define LONE_STREAM_NS (1 * NS_PER_S)
+// behind what its tunnel has to carry, and that waits a second each time that the kernel has no memory.
+#define LONE_STREAM_NS (10 * NS_PER_S)
 
 struct seen {
 	uint16_t next_sequence[EXCHANGES_SEEN_MAX]; // by exchange: of the next line; 0: none yet
@@ -137,7 +137,7 @@ static bool is_lone(uint32_t node, const struct leg *l)
 	if (!mux_is_up(l->mux) || sim_net_is_frozen(l->mux->conn->fd))
 		return false;
 	far = far_mux(node, l->mux);
-	return far && !mux_find(far, l->stream_id);
+	return far && far->conn->out.bytes == 0 && !mux_find(far, l->stream_id);
 }
 
 // Who dialled hears of each end, whatever it still has to send: else its exchange waits for nobody.

@@ -33,27 +33,38 @@ static bool names_descriptor(enum io_kind kind)
 	return kind == IO_RECV || kind == IO_SEND || kind == IO_CONNECT || kind == IO_ROOM;
 }
 
+// Seldom enough that what is cut into small pieces gets through before its time is over: after each the product
+// waits a second.
+static bool lacks_memory(void)
+{
+	if (sim.now_ns < sim.memory_until_ns)
+		return false;
+	sim.memory_until_ns = sim.now_ns + 3 * NS_PER_S;
+	return true;
+}
+
 // What passes: the simulator's own list, because the product's (ring_outcome.c) is what is tried.
 static int32_t passing_result(enum io_kind kind)
 {
-	static const int32_t every[] = {EAGAIN, ECANCELED, ENOMEM, EINTR};
-	static const int32_t accept[] = {EAGAIN, ECANCELED,    ENOMEM, EINTR,
-					 EPERM,	 ECONNABORTED, EPROTO, EMFILE};
-	static const int32_t connect[] = {EAGAIN, ECANCELED, ENOMEM, EINTR, EINPROGRESS, EALREADY};
-	static const int32_t bytes[] = {EAGAIN, ECANCELED, ENOMEM, EINTR, ENOBUFS};
+	static const int32_t every[] = {EAGAIN, ECANCELED, EINTR};
+	static const int32_t accept[] = {EAGAIN, ECANCELED, EINTR, EPERM, ECONNABORTED, EPROTO};
+	static const int32_t connect[] = {EAGAIN, ECANCELED, EINTR, EINPROGRESS, EALREADY};
 
+	if (sim_chance(300) && lacks_memory())
+		return -(kind == IO_ACCEPT		      ? EMFILE
+			 : kind == IO_SEND && sim_chance(500) ? ENOBUFS
+							      : ENOMEM);
 	switch (kind) {
 	case IO_ACCEPT:
-		return -accept[sim_random(8)];
+		return -accept[sim_random(6)];
 	case IO_CONNECT:
-		return -connect[sim_random(6)];
-	case IO_SEND:
+		return -connect[sim_random(5)];
 	case IO_RECV:
-		return -bytes[sim_random(5)];
+		return sim_chance(200) ? -ENOBUFS : -every[sim_random(3)];
 	case IO_CLOSE:
-		return -every[sim_random(3)]; // not interrupted: then it is closed
+		return -every[sim_random(2)]; // not interrupted: then it is closed
 	default:
-		return -every[sim_random(4)];
+		return -every[sim_random(3)];
 	}
 }
 
