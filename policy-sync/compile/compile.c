@@ -289,6 +289,7 @@ static void compile_all(struct compiler *c)
 	compile_nodes(c);
 	compile_check_targets(c); // first: a target that cannot be resolved breaks its policy
 	compile_check_rules(c);
+	compile_check_reach(c);
 	compile_services(c);
 	compile_workloads(c);
 }

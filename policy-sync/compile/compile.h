@@ -7,6 +7,7 @@
 
 #include "common/section.h"
 #include "compile/compile_index.h"
+#include "files/view.h"
 
 struct compiled_section {
 	struct section_name name;
@@ -79,3 +80,9 @@ void compile_policies_deinit(struct compiler *c);
 void compile_check_targets(struct compiler *c);
 // What can never match, or says nothing.
 void compile_check_rules(struct compiler *c);
+// Rules beside what their targets are: ports, addresses, protocols, accounts.
+void compile_check_reach(struct compiler *c);
+// A place in the text that an object came from; and that of a rule.
+struct view compile_place(struct compiler *c, const struct origin *at, const struct tree *tree,
+			  bool *failed);
+const struct tree *compile_rule_tree(const struct policy_spec *spec, uint32_t rule);

@@ -5,9 +5,8 @@
 #include "core/identity.h"
 #include "files/view.h"
 
-// A place in the text that an object came from.
-static struct view place(struct compiler *c, const struct origin *at, const struct tree *tree,
-			 bool *failed)
+struct view compile_place(struct compiler *c, const struct origin *at, const struct tree *tree,
+			  bool *failed)
 {
 	struct view v = view_root(at->tree, at->file, c->arena, c->diagnostics, failed);
 
@@ -52,7 +51,7 @@ static bool check_target(struct compiler *c, const struct targeting *t)
 	const struct service_object *s =
 		to->kind == TARGET_SERVICE ? model_service(c->model, t->namespace, to->name) : NULL;
 	bool failed = false, good = true;
-	struct view v = place(c, t->at, to->tree, &failed);
+	struct view v = compile_place(c, t->at, to->tree, &failed);
 	struct view name = view_get(&v, to->kind == TARGET_POD ? "selector" : "name");
 
 	if (!to->tree) // made up, where targetRefs could not be read
@@ -142,7 +141,7 @@ static const struct tree *tree_at(const struct tree *list, uint32_t index)
 	return t;
 }
 
-static const struct tree *rule_tree(const struct policy_spec *spec, uint32_t rule)
+const struct tree *compile_rule_tree(const struct policy_spec *spec, uint32_t rule)
 {
 	return tree_at(tree_get(tree_get(spec->tree, "authorization"), "rules"), rule);
 }
@@ -158,8 +157,9 @@ static void check_source(struct compiler *c, const struct security_policy *p,
 	if (m.kind == PATTERN_NEVER || m.trust_domain.len == 0 ||
 	    slice_eq(m.trust_domain, c->model->meta.trust_domain))
 		return;
-	t = tree_get(tree_get(rule_tree(spec, rule), "principal"), "sources");
-	struct view v = place(c, &p->origin, tree_get(tree_at(t, source), "spiffe"), &failed);
+	t = tree_get(tree_get(compile_rule_tree(spec, rule), "principal"), "sources");
+	struct view v =
+		compile_place(c, &p->origin, tree_get(tree_at(t, source), "spiffe"), &failed);
 
 	view_warn(&v, "matches nobody: the trust domain here is %.*s",
 		  SLICE_ARG(c->model->meta.trust_domain));
@@ -203,8 +203,8 @@ static void check_provider(struct compiler *c, const struct provider_names *name
 	// Cluster-wide rules may mean each namespace's own: what is missing there is said there.
 	if (name.len == 0 || p->namespace.len == 0 || is_provider(names, p->namespace, name))
 		return;
-	t = tree_get(tree_get(rule_tree(spec, rule), "principal"), "jwt");
-	struct view v = place(c, &p->origin, tree_get(t, "provider"), &failed);
+	t = tree_get(tree_get(compile_rule_tree(spec, rule), "principal"), "jwt");
+	struct view v = compile_place(c, &p->origin, tree_get(t, "provider"), &failed);
 
 	view_error(&v, "no policy of namespace %.*s has a JWT provider %.*s",
 		   SLICE_ARG(p->namespace), SLICE_ARG(name));

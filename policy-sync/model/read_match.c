@@ -41,6 +41,19 @@ static bool check_path(const struct reading *r, const struct view *v, void *obje
 	return canonical(v, path);
 }
 
+static bool check_wildcard(const struct reading *r, const struct view *v, void *object, void *value)
+{
+	const struct ss_path_match *path = object;
+	struct view at = view_get(v, "value");
+
+	(void)r;
+	(void)value;
+	if (memchr(path->value.ptr, '*', path->value.len))
+		view_warn(&at, "matches a * alone: paths have no wildcards, and a PathPrefix needs "
+			       "none");
+	return true;
+}
+
 static const char *const path_types[] = {"Exact", "PathPrefix", NULL};
 static const char *const path_types_later[] = {"RegularExpression", NULL};
 static const struct word path_rows[] = {
@@ -67,7 +80,7 @@ static const struct word path_rows[] = {
 		.check = check_path,
 	},
 };
-const struct words words_path = WORDS(path_rows, sizeof(struct ss_path_match), NULL);
+const struct words words_path = WORDS(path_rows, sizeof(struct ss_path_match), check_wildcard);
 
 // ---- headers -----------------------------------------------------------------------------------
 

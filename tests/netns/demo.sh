@@ -46,6 +46,7 @@ jwt_key "$W/key.pem"
 jwt_key "$W/other.pem"
 cp "$world_here/../policies/"*.yaml "$W/policy/"
 sed -i "s|@JWKS@|$(jwks "$W/key.pem" demo)|" "$W/policy/orders-jwt.yaml"
+findings=$("$BIN/policy-sync" check --strict "$W/policy") || die "the demo's own policies: $findings"
 kube_proxy n1
 kube_proxy n2
 spawn capture n1 tcpdump -i eth0 --immediate-mode -U -w "$W/link.pcap" -s 0
@@ -70,6 +71,8 @@ shown "frontend ▶ DELETE /items" 403 "$(status frontend -X DELETE http://10.97
 title "From where: the admin service's allowlist by CIDR (policies/cart-backoffice.yaml)"
 shown "backoffice (10.245.1.12, allowed) ▶ /reports" 200 "$(status backoffice http://10.97.0.10/reports)"
 shown "frontend (10.245.1.10, not allowed) ▶ /reports" 403 "$(status frontend http://10.97.0.10/reports)"
+shown "backoffice by IPv6 (fd00:245:1::12, allowed) ▶ /reports" 200 "$(status backoffice 'http://[fd00:97::10]/reports')"
+shown "frontend by IPv6 (fd00:245:1::10, not allowed) ▶ /reports" 403 "$(status frontend 'http://[fd00:97::10]/reports')"
 
 title "With which token: JWT, ES256 (policies/orders-jwt.yaml)"
 now=$(date +%s)
