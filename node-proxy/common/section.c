@@ -12,12 +12,13 @@ static const char *const kind_names[SECTION_KIND_COUNT] = {
 	[SECTION_NODES] = "nodes",	   [SECTION_WORKLOADS] = "workloads",
 	[SECTION_SERVICES] = "services",   [SECTION_POLICIES] = "policies",
 	[SECTION_PROVIDERS] = "providers", [SECTION_LIMITS] = "limits",
-	[SECTION_TRUST] = "trust",
+	[SECTION_TRUST] = "trust",	   [SECTION_RULE_SETS] = "rule_sets",
 };
 
 bool section_kind_is_sharded(enum section_kind kind)
 {
-	return kind == SECTION_WORKLOADS || kind == SECTION_SERVICES || kind == SECTION_POLICIES;
+	return kind == SECTION_WORKLOADS || kind == SECTION_SERVICES || kind == SECTION_POLICIES ||
+	       kind == SECTION_RULE_SETS;
 }
 
 char *section_name_format(struct section_name n, char text[SECTION_NAME_MAX])

@@ -14,6 +14,7 @@ void snapshot_encode_node(struct buf *out, const struct ss_node *v);
 void snapshot_encode_workload(struct buf *out, const struct ss_workload *v);
 void snapshot_encode_service(struct buf *out, const struct ss_service *v);
 void snapshot_encode_policy(struct buf *out, const struct ss_policy *v);
+void snapshot_encode_rule_set(struct buf *out, const struct ss_rule_set *v);
 void snapshot_encode_provider(struct buf *out, const struct ss_provider *v);
 void snapshot_encode_limit(struct buf *out, const struct ss_limit *v);
 void snapshot_encode_trust_root(struct buf *out, const struct ss_trust_root *v);
@@ -28,6 +29,8 @@ enum err must_check snapshot_decode_service(struct slice value, struct arena *a,
 					    struct ss_service *out);
 enum err must_check snapshot_decode_policy(struct slice value, struct arena *a,
 					   struct ss_policy *out);
+enum err must_check snapshot_decode_rule_set(struct slice value, struct arena *a,
+					     struct ss_rule_set *out);
 enum err must_check snapshot_decode_provider(struct slice value, struct arena *a,
 					     struct ss_provider *out);
 enum err must_check snapshot_decode_limit(struct slice value, struct arena *a,

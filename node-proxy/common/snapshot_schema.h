@@ -11,12 +11,13 @@
 #include "common/addr.h"
 #include "common/slice.h"
 
-#define SNAPSHOT_SCHEMA_VERSION 1
+// 2: the rules of a policy lie in sets that policies share; readers know both.
+#define SNAPSHOT_SCHEMA_VERSION 2
 #define SNAPSHOT_SCHEMA_OLDEST	1
 
 // Published limits; a snapshot beyond them is refused with its reason.
 #define SNAPSHOT_BYTES_MAX		  (256u << 20)
-#define SNAPSHOT_SECTIONS_MAX		  1024
+#define SNAPSHOT_SECTIONS_MAX		  2048
 #define SNAPSHOT_RECORD_BYTES_MAX	  (1u << 20)
 #define SNAPSHOT_NODES_MAX		  10000
 #define SNAPSHOT_WORKLOADS_MAX		  500000
@@ -25,7 +26,9 @@
 #define SNAPSHOT_LIMITS_MAX		  50000
 #define SNAPSHOT_ADDRS_PER_OBJECT_MAX	  64
 #define SNAPSHOT_PORTS_PER_OBJECT_MAX	  256
-#define SNAPSHOT_RULES_PER_POLICY_MAX	  4096
+#define SNAPSHOT_RULES_PER_POLICY_MAX	  4096 // and as many of one set
+#define SNAPSHOT_SETS_PER_POLICY_MAX	  1024
+#define SNAPSHOT_RULE_SETS_MAX		  100000
 #define SNAPSHOT_GROUPS_PER_POLICY_MAX	  32
 #define SNAPSHOT_PROVIDERS_PER_POLICY_MAX 32
 #define NODE_PIN_BYTES			  32
@@ -41,6 +44,7 @@ enum section_kind {
 	SECTION_PROVIDERS, // key: provider id. JWT issuers and their public keys
 	SECTION_LIMITS,	   // key: limit id
 	SECTION_TRUST,	   // key: sha256 of the root's DER, hex. Public certificates only
+	SECTION_RULE_SETS, // key: set id; sharded likewise
 	SECTION_KIND_COUNT
 };
 
@@ -181,12 +185,13 @@ struct ss_rule {
 	struct slice name;
 	enum rule_action action;
 	enum enforcement_mode mode;
-	uint32_t groups; // bit i: belongs to ss_policy.groups[i]
+	uint32_t groups; // bit i: belongs to ss_policy.groups[i]; a set's rules: see ss_set_ref
 	struct ss_source *sources;
 	uint32_t source_count;
 	struct cidr *client_cidrs;
 	uint32_t client_cidr_count;
-	struct slice jwt_provider; // provider *id*; empty: no token needed
+	struct slice
+		jwt_provider; // provider *id*, a set's rules: its *name*; empty: no token needed
 	struct ss_claim_match *claims;
 	uint32_t claim_count;
 	struct slice *scopes; // all of them
@@ -217,6 +222,23 @@ struct ss_group {
 	struct slice jwt_policy; // the policy that asks for the token
 };
 
+// Rules that belong together wherever they count: what all policies of one target say. Compiled once,
+// however many effective policies it takes part in.
+struct ss_rule_set {
+	struct slice id;
+	struct ss_rule *rules;
+	uint32_t rule_count;
+};
+
+// Rules in Audit mode belong to those of the groups whose default is in Audit mode.
+struct ss_set_ref {
+	struct slice set_id;
+	uint32_t groups; // bit i: its rules belong to ss_policy.groups[i]
+	// What its rules call providers by name: bit i is ss_policy.provider_ids[i]. 0: all of them, where
+	// each name means one.
+	uint32_t providers;
+};
+
 struct ss_policy {
 	struct slice id;
 	bool needs_l7;	     // a rule, JWT or limit that reads the request
@@ -229,8 +251,10 @@ struct ss_policy {
 	struct slice jwt_policy; // the policy that asks for the token
 	struct ss_group *groups;
 	uint32_t group_count;
-	struct ss_rule *rules;
+	struct ss_rule *rules; // its own; they come first
 	uint32_t rule_count;
+	struct ss_set_ref *sets; // in the order in which a rule is looked for to be named
+	uint32_t set_count;
 	struct slice *limit_ids;
 	uint32_t limit_count;
 };

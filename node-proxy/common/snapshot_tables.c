@@ -153,6 +153,19 @@ static const struct field group_fields[] = {
 };
 TABLE(group, ss_group);
 
+static const struct field rule_set_fields[] = {
+	F(1, FIELD_BYTES, ss_rule_set, id, 64),
+	S(2, ss_rule_set, rules, rule_count, SNAPSHOT_RULES_PER_POLICY_MAX, snapshot_rule_table),
+};
+TABLE(rule_set, ss_rule_set);
+
+static const struct field set_ref_fields[] = {
+	F(1, FIELD_BYTES, ss_set_ref, set_id, 64),
+	F(2, FIELD_U32, ss_set_ref, groups, 0),
+	F(3, FIELD_U32, ss_set_ref, providers, 0),
+};
+TABLE(set_ref, ss_set_ref);
+
 static const struct field policy_fields[] = {
 	F(1, FIELD_BYTES, ss_policy, id, 64),
 	F(2, FIELD_BOOL, ss_policy, needs_l7, 0),
@@ -165,6 +178,7 @@ static const struct field policy_fields[] = {
 	S(8, ss_policy, groups, group_count, SNAPSHOT_GROUPS_PER_POLICY_MAX, snapshot_group_table),
 	S(9, ss_policy, rules, rule_count, SNAPSHOT_RULES_PER_POLICY_MAX, snapshot_rule_table),
 	A(10, FIELD_TEXTS, ss_policy, limit_ids, limit_count, 256),
+	S(11, ss_policy, sets, set_count, SNAPSHOT_SETS_PER_POLICY_MAX, snapshot_set_ref_table),
 };
 TABLE(policy, ss_policy);
 

@@ -49,6 +49,8 @@ extern const struct table snapshot_claim_table;
 extern const struct table snapshot_header_table;
 extern const struct table snapshot_rule_table;
 extern const struct table snapshot_group_table;
+extern const struct table snapshot_rule_set_table;
+extern const struct table snapshot_set_ref_table;
 extern const struct table snapshot_policy_table;
 extern const struct table snapshot_jwk_table;
 extern const struct table snapshot_header_source_table;

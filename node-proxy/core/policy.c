@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Evaluation of an effective policy; see policy.h for its meaning, policy_table.h for the tables.
+// Which rules of a set match; see policy.h for the meaning, policy_table.h for the tables, policy_answer.c
+// for what comes of it.
 // A set of candidate rules starts full and loses, column by column, the rules that the attribute's
 // value does not satisfy; an unknown attribute takes away the Allow rules that need it and keeps the
 // Deny rules. What is left are the rules that match.
-#include "core/policy_table.h"
+#include "core/policy_match.h"
 
 #include "core/match.h"
-
-struct evaluation {
-	const struct policy *policy;
-	const struct policy_input *in;
-	bool all;		 // every rule is a candidate: rules is not filled yet
-	struct rule_bits rules;	 // candidates
-	struct rule_bits column; // of the column at hand: rules that its value satisfies
-};
-
-const struct ss_policy *policy_source(const struct policy *p)
-{
-	return p->source;
-}
 
 void policy_mask_addr(struct addr *a, uint8_t bits)
 {
@@ -31,8 +19,6 @@ void policy_mask_addr(struct addr *a, uint8_t bits)
 }
 
 // ---- sets --------------------------------------------------------------------------------------
-
-static const uint32_t no_rule = UINT32_MAX;
 
 // Takes the lowest bit out of *live.
 static uint32_t next_word(uint64_t *live)
@@ -61,17 +47,16 @@ static void candidates_keep(struct evaluation *e, uint32_t word, uint64_t rules)
 		e->rules.live &= ~(1ull << word);
 }
 
-// The first candidate that is in the set.
-static uint32_t first_of(const struct evaluation *e, const struct rule_set *set)
+const struct ss_rule *policy_match_first(const struct evaluation *e, const struct rule_set *set)
 {
 	for (uint64_t left = e->rules.live & set->live; left;) {
 		uint32_t i = next_word(&left);
+		uint64_t both = e->rules.words[i] & set->words[i];
 
-		if (e->rules.words[i] & set->words[i])
-			return i * 64 +
-			       (uint32_t)__builtin_ctzll(e->rules.words[i] & set->words[i]);
+		if (both)
+			return &e->set->source[i * 64 + (uint32_t)__builtin_ctzll(both)];
 	}
-	return no_rule;
+	return NULL;
 }
 
 // Does a candidate depend on the column? If so, the column is emptied to be filled.
@@ -115,11 +100,11 @@ static void column_end(struct evaluation *e, const struct rule_set *open)
 static void column_unknown(struct evaluation *e, const struct rule_set *open)
 {
 	if (e->all)
-		candidates_are(e, &e->policy->every);
+		candidates_are(e, &e->set->every);
 	for (uint64_t left = e->rules.live; left;) {
 		uint32_t i = next_word(&left);
 
-		candidates_keep(e, i, open->words[i] | e->policy->deny_all.words[i]);
+		candidates_keep(e, i, open->words[i] | e->set->deny_all.words[i]);
 	}
 }
 
@@ -128,7 +113,7 @@ static void look_up(struct evaluation *e, enum rule_space space, uint32_t number
 {
 	struct rule_key key = {space, number, {a, b, c}};
 
-	rule_index_look_up(&e->policy->index, &key, &e->column);
+	rule_index_look_up(&e->set->index, &key, &e->column);
 }
 
 static void look_up_text(struct evaluation *e, enum rule_space space, struct slice text)
@@ -162,8 +147,8 @@ static bool column_source(struct evaluation *e)
 
 	switch (p ? p->type : PRINCIPAL_UNKNOWN) {
 	case PRINCIPAL_WORKLOAD:
-		look_up_workload(e, e->policy->account_kinds, none);
-		look_up_workload(e, e->policy->source_kinds, p->trust_domain);
+		look_up_workload(e, e->set->account_kinds, none);
+		look_up_workload(e, e->set->source_kinds, p->trust_domain);
 		return true;
 	case PRINCIPAL_NODE:
 		look_up(e, SPACE_SOURCE, PATTERN_NODE, none, none, none);
@@ -190,14 +175,14 @@ static bool column_cidr(struct evaluation *e)
 
 	if (addr_is_none(e->in->client))
 		return false;
-	for (uint32_t i = 0; i < e->policy->cidr_bits_count; i++) {
+	for (uint32_t i = 0; i < e->set->cidr_bits_count; i++) {
 		struct addr masked = e->in->client;
 
-		if (v4 && e->policy->cidr_bits[i] < 96)
+		if (v4 && e->set->cidr_bits[i] < 96)
 			continue;
 
-		policy_mask_addr(&masked, e->policy->cidr_bits[i]);
-		look_up(e, SPACE_CIDR, e->policy->cidr_bits[i],
+		policy_mask_addr(&masked, e->set->cidr_bits[i]);
+		look_up(e, SPACE_CIDR, e->set->cidr_bits[i],
 			slice_make(masked.bytes, sizeof(masked.bytes)), none, none);
 	}
 	return true;
@@ -222,9 +207,9 @@ static bool column_method(struct evaluation *e)
 // Exact, and every prefix that ends before a slash or at the end.
 static void look_up_path(struct evaluation *e, struct slice path)
 {
-	if (path.len <= e->policy->path_len_max)
+	if (path.len <= e->set->path_len_max)
 		look_up_text(e, SPACE_PATH, path);
-	for (size_t i = 0; i <= path.len && i < e->policy->prefix_len_max; i++) {
+	for (size_t i = 0; i <= path.len && i < e->set->prefix_len_max; i++) {
 		if (i == path.len || path.ptr[i] == '/')
 			look_up_text(e, SPACE_PREFIX, slice_make(path.ptr, i));
 	}
@@ -249,7 +234,7 @@ static __attribute__((noinline)) bool look_up_second_reading(struct evaluation *
 		uint64_t a = first.live >> i & 1 ? first.words[i] : 0;
 		uint64_t b = second->live >> i & 1 ? second->words[i] : 0;
 
-		second->words[i] = (a & b) | ((a | b) & e->policy->deny_all.words[i]);
+		second->words[i] = (a & b) | ((a | b) & e->set->deny_all.words[i]);
 		second->live |= 1ull << i;
 	}
 	return true;
@@ -270,7 +255,7 @@ static bool column_path(struct evaluation *e)
 static bool column_host(struct evaluation *e)
 {
 	struct slice host = e->in->host;
-	size_t max = e->policy->suffix_len_max;
+	size_t max = e->set->suffix_len_max;
 
 	if (host.len == 0)
 		return false;
@@ -283,22 +268,47 @@ static bool column_host(struct evaluation *e)
 	return true;
 }
 
+// The request's tokens one by one, as far as the rules at hand can mean their providers.
+static bool next_token(const struct evaluation *e, uint32_t *at, struct slice *provider,
+		       const struct jwt **token)
+{
+	const struct policy_input *in = e->in;
+	const struct policy_token first = {in->token, in->token_provider, in->token_name,
+					   in->token_number};
+
+	while (*at < 1 + in->more_token_count) {
+		uint32_t i = (*at)++;
+		const struct policy_token *t = i == 0 ? &first : &in->more_tokens[i - 1];
+
+		if (!t->jwt || (e->part->providers && !(e->part->providers & (1u << t->number))))
+			continue;
+		*provider = e->part->by_name ? t->name : t->provider;
+		*token = t->jwt;
+		return true;
+	}
+	return false;
+}
+
 static bool column_provider(struct evaluation *e)
 {
-	if (e->in->token)
-		look_up_text(e, SPACE_PROVIDER, e->in->token_provider);
-	for (uint32_t i = 0; i < e->in->more_token_count; i++)
-		look_up_text(e, SPACE_PROVIDER, e->in->more_tokens[i].provider);
+	const struct jwt *token;
+	struct slice provider;
+	uint32_t at = 0;
+
+	while (next_token(e, &at, &provider, &token))
+		look_up_text(e, SPACE_PROVIDER, provider);
 	return true;
 }
 
-static const struct jwt *token_of(const struct policy_input *in, struct slice provider)
+static const struct jwt *token_of(const struct evaluation *e, struct slice provider)
 {
-	if (in->token && slice_eq(in->token_provider, provider))
-		return in->token;
-	for (uint32_t i = 0; i < in->more_token_count; i++) {
-		if (slice_eq(in->more_tokens[i].provider, provider))
-			return in->more_tokens[i].jwt;
+	const struct jwt *token;
+	struct slice from;
+	uint32_t at = 0;
+
+	while (next_token(e, &at, &from, &token)) {
+		if (slice_eq(from, provider))
+			return token;
 	}
 	return NULL;
 }
@@ -306,7 +316,7 @@ static const struct jwt *token_of(const struct policy_input *in, struct slice pr
 static bool position_headers(struct evaluation *e, uint32_t at)
 {
 	static const struct slice none;
-	const struct policy_conditions *c = &e->policy->headers[at];
+	const struct policy_conditions *c = &e->set->headers[at];
 	struct slice value;
 
 	for (uint32_t i = 0; e->in->header && i < c->count; i++) {
@@ -321,11 +331,11 @@ static bool position_headers(struct evaluation *e, uint32_t at)
 static bool position_claims(struct evaluation *e, uint32_t at)
 {
 	static const struct slice none;
-	const struct policy_conditions *c = &e->policy->claims[at];
+	const struct policy_conditions *c = &e->set->claims[at];
 
 	for (uint32_t i = 0; i < c->count; i++) {
 		struct slice provider = c->list[i].provider, name = c->list[i].name, text;
-		const struct jwt *token = token_of(e->in, provider);
+		const struct jwt *token = token_of(e, provider);
 		struct jwt_values values;
 
 		if (!token || !jwt_values_begin(token, name, &values))
@@ -340,10 +350,10 @@ static bool position_claims(struct evaluation *e, uint32_t at)
 static bool position_scopes(struct evaluation *e, uint32_t at)
 {
 	static const struct slice none;
-	const struct policy_conditions *c = &e->policy->scopes[at];
+	const struct policy_conditions *c = &e->set->scopes[at];
 
 	for (uint32_t i = 0; i < c->count; i++) {
-		const struct jwt *token = token_of(e->in, c->list[i].provider);
+		const struct jwt *token = token_of(e, c->list[i].provider);
 		struct jwt_scopes scopes;
 		struct slice text;
 
@@ -368,9 +378,9 @@ static bool (*const columns[COLUMN_COUNT])(struct evaluation *e) = {
 
 static void apply_column(struct evaluation *e, enum policy_column c)
 {
-	const struct rule_set *open = &e->policy->open[c];
+	const struct rule_set *open = &e->set->open[c];
 
-	if (!column_begin(e, open, e->policy->used[c]))
+	if (!column_begin(e, open, e->set->used[c]))
 		return;
 	if (columns[c](e))
 		column_end(e, open);
@@ -394,7 +404,7 @@ static void apply_positions(struct evaluation *e, const struct policy_conditions
 // Rules that read the request match only as Deny rules where it is not known.
 static void apply_no_request(struct evaluation *e)
 {
-	const struct policy *p = e->policy;
+	const struct policy_set *p = e->set;
 
 	if (e->all)
 		candidates_are(e, &p->every);
@@ -413,9 +423,9 @@ static void match_connection(struct evaluation *e)
 	apply_column(e, COLUMN_PORT);
 }
 
-static void match_rules(struct evaluation *e)
+void policy_match_rules(struct evaluation *e)
 {
-	const struct policy *p = e->policy;
+	const struct policy_set *p = e->set;
 
 	match_connection(e);
 	if (!e->in->l7) {
@@ -433,122 +443,23 @@ static void match_rules(struct evaluation *e)
 		candidates_are(e, &p->every);
 }
 
-// ---- the answer --------------------------------------------------------------------------------
-
-static void answer_rule(const struct policy *p, uint32_t rule, struct policy_answer *out)
+void policy_match_at_best(struct evaluation *e)
 {
-	const struct ss_rule *r = &p->source->rules[rule];
+	const struct policy_set *p = e->set;
 
-	out->action = r->action;
-	out->policy = r->policy;
-	out->rule = r->name;
-}
-
-static void answer_enforced(const struct evaluation *e, struct policy_answer *out)
-{
-	const struct policy *p = e->policy;
-	const struct ss_policy *source = p->source;
-	uint32_t rule = first_of(e, &p->deny), allow = no_rule;
-
-	if (rule != no_rule) {
-		answer_rule(p, rule, out);
-		return;
-	}
-	for (uint32_t g = 0; g < source->group_count; g++) {
-		const struct ss_group *group = &source->groups[g];
-
-		rule = first_of(e, &p->allow[g]);
-		if (rule < allow)
-			allow = rule;
-		if (rule != no_rule || group->default_action == RULE_ALLOW ||
-		    group->default_mode == MODE_AUDIT)
-			continue;
-		out->action = RULE_DENY;
-		out->policy = group->default_policy;
-		out->target = group->target;
-		return;
-	}
-	out->action = RULE_ALLOW;
-	if (allow != no_rule)
-		answer_rule(p, allow, out);
-	else if (source->group_count > 0)
-		out->policy = source->groups[0].default_policy;
-}
-
-// What the Audit policies would have done, had they been enforced with the others.
-static void answer_audited(const struct evaluation *e, struct policy_answer *out)
-{
-	const struct policy *p = e->policy;
-	uint32_t rule = first_of(e, &p->deny_audit);
-
-	if (rule != no_rule) {
-		out->would_deny = true;
-		out->audit_policy = p->source->rules[rule].policy;
-		out->audit_rule = p->source->rules[rule].name;
-		return;
-	}
-	for (uint32_t g = 0; g < p->source->group_count; g++) {
-		const struct ss_group *group = &p->source->groups[g];
-
-		if (group->default_mode != MODE_AUDIT || group->default_action != RULE_DENY ||
-		    first_of(e, &p->allow_all[g]) != no_rule)
-			continue;
-		out->would_deny = true;
-		out->audit_policy = group->default_policy;
-		return;
-	}
-}
-
-void policy_evaluate(const struct policy *p, const struct policy_input *in,
-		     struct policy_answer *out)
-{
-	struct evaluation e;
-
-	e.policy = p;
-	e.in = in;
-	memset(out, 0, sizeof(*out));
-	match_rules(&e);
-	answer_enforced(&e, out);
-	if (p->audits && out->action == RULE_ALLOW)
-		answer_audited(&e, out);
-}
-
-void policy_evaluate_at_best(const struct policy *p, const struct policy_input *in,
-			     struct policy_answer *out)
-{
-	struct evaluation e;
-
-	e.policy = p;
-	e.in = in;
-	memset(out, 0, sizeof(*out));
-	match_connection(&e);
-	if (e.all)
-		candidates_are(&e, &p->every);
-	for (uint64_t left = e.rules.live; left;) {
+	match_connection(e);
+	if (e->all)
+		candidates_are(e, &p->every);
+	for (uint64_t left = e->rules.live; left;) {
 		uint32_t i = next_word(&left);
 
-		candidates_keep(&e, i, ~(p->reads_request.words[i] & p->deny_all.words[i]));
+		candidates_keep(e, i, ~(p->reads_request.words[i] & p->deny_all.words[i]));
 	}
-	answer_enforced(&e, out);
 }
 
-bool policy_denies_address(const struct policy *p, const struct policy_input *in,
-			   struct policy_answer *out)
+void policy_match_address(struct evaluation *e)
 {
-	struct evaluation e;
-	uint32_t rule;
-
-	if (!p->has_address)
-		return false;
-	e.policy = p;
-	e.in = in;
-	candidates_are(&e, &p->address);
-	apply_column(&e, COLUMN_CIDR);
-	apply_column(&e, COLUMN_PORT);
-	rule = first_of(&e, &p->address);
-	if (rule == no_rule)
-		return false;
-	memset(out, 0, sizeof(*out));
-	answer_rule(p, rule, out);
-	return true;
+	candidates_are(e, &e->set->address);
+	apply_column(e, COLUMN_CIDR);
+	apply_column(e, COLUMN_PORT);
 }

@@ -14,11 +14,14 @@
 #define POLICY_PROVIDERS_MAX  SNAPSHOT_PROVIDERS_PER_POLICY_MAX
 #define POLICY_PAIRS_MAX      (1u << 20) // values of all rules
 
-struct policy; // compiled, in a section's or snapshot's arena
+struct policy;	   // compiled, in a section's or snapshot's arena
+struct policy_set; // rules that policies share, compiled, in a section's arena
 
 struct policy_token {
 	const struct jwt *jwt; // verified
 	struct slice provider; // id of the provider that verified it
+	struct slice name;     // of that provider
+	uint32_t number;       // its place in the policy's list
 };
 
 // What is known. Pointers are borrowed for the call. l7 false: method, path, host, headers and
@@ -35,8 +38,10 @@ struct policy_input {
 	const void *headers;
 	// The header's value (first line; a repeated name: joined by the caller's view), false if absent.
 	bool (*header)(const void *headers, struct slice lower_name, struct slice *value);
-	const struct jwt *token;     // a *verified* token, or NULL
-	struct slice token_provider; // id of the provider that verified it
+	const struct jwt *token; // a *verified* token, or NULL; the rest as in struct policy_token
+	struct slice token_provider;
+	struct slice token_name;
+	uint32_t token_number;
 	// Tokens of further providers, where a request carries several.
 	const struct policy_token *more_tokens;
 	uint32_t more_token_count;
@@ -52,12 +57,21 @@ struct policy_answer {
 	struct slice audit_rule; // empty: its default action
 };
 
+// The policy with its own rules; those of its sets come by policy_link.
 // p and what it points to are borrowed as long as the result lives. ERR_UNSUPPORTED: a regular
 // expression (no engine is built in; whoever writes snapshots marks such a policy broken).
 // ERR_MALFORMED: a group that does not exist, claims or scopes without a provider. ERR_TOO_LARGE: above the limits here and of the schema. ERR_NOMEM: the arena is full.
 enum err must_check policy_compile(const struct ss_policy *p, struct arena *a,
 				   const struct policy **out);
+// Rules of a set: they name providers by name and belong to no group yet. Errors as above.
+enum err must_check policy_set_compile(const struct ss_rule *rules, uint32_t count, struct arena *a,
+				       const struct policy_set **out);
+// own with its sets, parallel to its record's, all borrowed. ERR_NOMEM.
+enum err must_check policy_link(const struct policy *own, const struct policy_set *const *sets,
+				struct arena *a, const struct policy **out);
 const struct ss_policy *policy_source(const struct policy *p);
+// The rule with this number in the order of the record, its own first; NULL: there are no more.
+const struct ss_rule *policy_rule(const struct policy *p, uint32_t number);
 // The first matching rule in the order of the record is the one that is named. An Audit policy's
 // rules and defaults change nothing but would_deny. Without groups everything that no rule denies
 // is allowed. A broken policy is not evaluated here: its caller refuses.

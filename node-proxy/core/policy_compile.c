@@ -5,8 +5,7 @@
 #include "core/policy_table.h"
 
 struct compiler {
-	const struct ss_policy *source;
-	struct policy *to;
+	struct policy_set *to;
 	struct arena *arena;
 	uint32_t rule; // being compiled
 	enum err err;  // first failure
@@ -41,12 +40,8 @@ static void add(struct compiler *c, struct rule_key key)
 
 // ---- checks and sizes --------------------------------------------------------------------------
 
-static enum err rule_check(const struct ss_policy *p, const struct ss_rule *r)
+static enum err rule_check(const struct ss_rule *r)
 {
-	uint32_t groups = p->group_count == 32 ? UINT32_MAX : (1u << p->group_count) - 1;
-
-	if (r->groups & ~groups)
-		return ERR_MALFORMED;
 	if (r->jwt_provider.len == 0 && rule_reads_token(r))
 		return ERR_MALFORMED;
 	if (r->header_count > POLICY_CONDITIONS_MAX || r->claim_count > POLICY_CONDITIONS_MAX ||
@@ -79,33 +74,14 @@ static uint32_t count_conditions(uint32_t at[POLICY_CONDITIONS_MAX], uint32_t co
 	return count > max ? count : max;
 }
 
-// A group may ask for tokens of the policy's own providers only.
-static enum err groups_check(const struct ss_policy *p)
-{
-	uint64_t providers = (1ull << p->provider_count) - 1;
-
-	for (uint32_t i = 0; i < p->group_count; i++) {
-		if (p->groups[i].providers & ~providers)
-			return ERR_MALFORMED;
-	}
-	return ERR_OK;
-}
-
 static enum err measure(struct compiler *c, uint32_t *pairs)
 {
-	const struct ss_policy *p = c->source;
-	struct policy *to = c->to;
+	struct policy_set *to = c->to;
 	uint64_t sum = 0;
 
-	if (p->rule_count > SNAPSHOT_RULES_PER_POLICY_MAX ||
-	    p->group_count > SNAPSHOT_GROUPS_PER_POLICY_MAX ||
-	    p->provider_count > POLICY_PROVIDERS_MAX)
-		return ERR_TOO_LARGE;
-	if (groups_check(p) != ERR_OK)
-		return ERR_MALFORMED;
-	for (uint32_t i = 0; i < p->rule_count; i++) {
-		const struct ss_rule *r = &p->rules[i];
-		enum err err = rule_check(p, r);
+	for (uint32_t i = 0; i < to->count; i++) {
+		const struct ss_rule *r = &to->source[i];
+		enum err err = rule_check(r);
 
 		if (err != ERR_OK)
 			return err;
@@ -116,7 +92,7 @@ static enum err measure(struct compiler *c, uint32_t *pairs)
 	}
 	if (sum > POLICY_PAIRS_MAX)
 		return ERR_TOO_LARGE;
-	to->words = (p->rule_count + 63) / 64;
+	to->words = (to->count + 63) / 64;
 	*pairs = (uint32_t)sum;
 	return ERR_OK;
 }
@@ -146,20 +122,9 @@ static struct policy_conditions *make_conditions(struct compiler *c, uint32_t co
 	return list;
 }
 
-static struct rule_set *make_group_sets(struct compiler *c)
-{
-	struct rule_set *sets = arena_alloc(c->arena, c->source->group_count, sizeof(*sets));
-
-	for (uint32_t i = 0; sets && i < c->source->group_count; i++)
-		sets[i] = make_set(c);
-	if (!sets)
-		c->err = ERR_NOMEM;
-	return sets;
-}
-
 static void make_tables(struct compiler *c)
 {
-	struct policy *to = c->to;
+	struct policy_set *to = c->to;
 
 	for (int i = 0; i < COLUMN_COUNT; i++)
 		to->open[i] = make_set(c);
@@ -172,8 +137,8 @@ static void make_tables(struct compiler *c)
 	to->deny_all = make_set(c);
 	to->reads_request = make_set(c);
 	to->address = make_set(c);
-	to->allow = make_group_sets(c);
-	to->allow_all = make_group_sets(c);
+	to->allow = make_set(c);
+	to->allow_all = make_set(c);
 }
 
 // ---- one rule ----------------------------------------------------------------------------------
@@ -194,7 +159,7 @@ static void compile_sources(struct compiler *c, const struct ss_rule *r)
 	}
 }
 
-static void note_cidr_bits(struct policy *to, uint8_t bits)
+static void note_cidr_bits(struct policy_set *to, uint8_t bits)
 {
 	for (uint32_t i = 0; i < to->cidr_bits_count; i++) {
 		if (to->cidr_bits[i] == bits)
@@ -231,7 +196,7 @@ static void longest(size_t *max, size_t len)
 
 static void compile_request(struct compiler *c, const struct ss_rule *r)
 {
-	struct policy *to = c->to;
+	struct policy_set *to = c->to;
 
 	for (uint32_t i = 0; i < r->method_count; i++)
 		add(c, (struct rule_key){SPACE_METHOD, 0, {r->methods[i]}});
@@ -308,7 +273,7 @@ static void compile_open(struct compiler *c, const struct ss_rule *r)
 		[COLUMN_HOST] = r->host_count == 0,
 		[COLUMN_PROVIDER] = r->jwt_provider.len == 0,
 	};
-	struct policy *to = c->to;
+	struct policy_set *to = c->to;
 
 	set_bit(&to->every, c->rule);
 	for (int i = 0; i < COLUMN_COUNT; i++) {
@@ -326,21 +291,18 @@ static void compile_open(struct compiler *c, const struct ss_rule *r)
 
 static void compile_effect(struct compiler *c, const struct ss_rule *r)
 {
-	struct policy *to = c->to;
+	struct policy_set *to = c->to;
 	bool audit = r->mode == MODE_AUDIT;
 
 	to->audits |= audit;
 	if (rule_reads_request(r))
 		set_bit(&to->reads_request, c->rule);
-	for (uint32_t g = 0; r->action == RULE_ALLOW && g < c->source->group_count; g++) {
-		if (!(r->groups & (1u << g)))
-			continue;
-		set_bit(&to->allow_all[g], c->rule);
+	if (r->action == RULE_ALLOW) {
+		set_bit(&to->allow_all, c->rule);
 		if (!audit)
-			set_bit(&to->allow[g], c->rule);
-	}
-	if (r->action != RULE_DENY)
+			set_bit(&to->allow, c->rule);
 		return;
+	}
 	set_bit(&to->deny_all, c->rule);
 	set_bit(audit ? &to->deny_audit : &to->deny, c->rule);
 	if (!audit && r->client_cidr_count > 0 && r->source_count == 0 && !rule_reads_request(r)) {
@@ -349,26 +311,28 @@ static void compile_effect(struct compiler *c, const struct ss_rule *r)
 	}
 }
 
-enum err policy_compile(const struct ss_policy *p, struct arena *a, const struct policy **out)
+enum err policy_set_compile(const struct ss_rule *rules, uint32_t count, struct arena *a,
+			    const struct policy_set **out)
 {
-	struct policy *to = arena_alloc(a, 1, sizeof(*to));
-	struct compiler c = {.source = p, .to = to, .arena = a};
-	uint32_t pairs;
+	struct policy_set *to = arena_alloc(a, 1, sizeof(*to));
+	struct compiler c = {.to = to, .arena = a};
+	uint32_t pairs = 0;
 	enum err err;
 
 	if (!to)
 		return ERR_NOMEM;
-	to->source = p;
+	if (count > SNAPSHOT_RULES_PER_POLICY_MAX)
+		return ERR_TOO_LARGE;
+	to->source = rules;
+	to->count = count;
 	err = measure(&c, &pairs);
 	if (err == ERR_OK)
 		err = rule_index_init(&to->index, a, pairs);
 	if (err != ERR_OK)
 		return err;
 	make_tables(&c);
-	for (uint32_t i = 0; i < p->group_count; i++)
-		to->audits |= p->groups[i].default_mode == MODE_AUDIT;
-	for (c.rule = 0; c.rule < p->rule_count && c.err == ERR_OK; c.rule++) {
-		const struct ss_rule *r = &p->rules[c.rule];
+	for (c.rule = 0; c.rule < count && c.err == ERR_OK; c.rule++) {
+		const struct ss_rule *r = &rules[c.rule];
 
 		compile_open(&c, r);
 		compile_effect(&c, r);
@@ -380,4 +344,109 @@ enum err policy_compile(const struct ss_policy *p, struct arena *a, const struct
 	if (c.err == ERR_OK)
 		*out = to;
 	return c.err;
+}
+
+// ---- policies ----------------------------------------------------------------------------------
+
+static uint32_t bits_below(uint32_t count)
+{
+	return count >= 32 ? UINT32_MAX : (1u << count) - 1;
+}
+
+// A group may ask for tokens of the policy's own providers only; a rule may belong to its own groups only.
+static enum err policy_check(const struct ss_policy *p)
+{
+	if (p->rule_count > SNAPSHOT_RULES_PER_POLICY_MAX ||
+	    p->group_count > SNAPSHOT_GROUPS_PER_POLICY_MAX ||
+	    p->provider_count > POLICY_PROVIDERS_MAX || p->set_count > SNAPSHOT_SETS_PER_POLICY_MAX)
+		return ERR_TOO_LARGE;
+	for (uint32_t i = 0; i < p->group_count; i++) {
+		if (p->groups[i].providers & ~bits_below(p->provider_count))
+			return ERR_MALFORMED;
+	}
+	for (uint32_t i = 0; i < p->rule_count; i++) {
+		if (p->rules[i].groups & ~bits_below(p->group_count))
+			return ERR_MALFORMED;
+	}
+	for (uint32_t i = 0; i < p->set_count; i++) {
+		if ((p->sets[i].groups & ~bits_below(p->group_count)) ||
+		    (p->sets[i].providers & ~bits_below(p->provider_count)))
+			return ERR_MALFORMED;
+	}
+	return ERR_OK;
+}
+
+// Of the rules from there on, how many belong to the same groups.
+static uint32_t same_groups(const struct ss_policy *p, uint32_t at)
+{
+	uint32_t n = 1;
+
+	while (at + n < p->rule_count && p->rules[at + n].groups == p->rules[at].groups)
+		n++;
+	return n;
+}
+
+static void add_part(struct policy *to, struct policy_part part)
+{
+	to->parts[to->part_count++] = part;
+	to->has_address |= part.set->has_address;
+	to->audits |= part.set->audits;
+}
+
+static struct policy *make_policy(const struct ss_policy *p, struct arena *a, uint32_t parts)
+{
+	struct policy *to = arena_alloc(a, 1, sizeof(*to));
+
+	if (!to)
+		return NULL;
+	to->source = p;
+	to->parts = arena_alloc(a, parts, sizeof(*to->parts));
+	for (uint32_t i = 0; i < p->group_count; i++)
+		to->audits |= p->groups[i].default_mode == MODE_AUDIT;
+	return to->parts ? to : NULL;
+}
+
+enum err policy_compile(const struct ss_policy *p, struct arena *a, const struct policy **out)
+{
+	enum err err = policy_check(p);
+	uint32_t runs = 0, i, n;
+	struct policy *to;
+
+	if (err != ERR_OK)
+		return err;
+	for (i = 0; i < p->rule_count; i += same_groups(p, i))
+		runs++;
+	to = make_policy(p, a, runs);
+	if (!to)
+		return ERR_NOMEM;
+	for (i = 0; i < p->rule_count; i += n) {
+		struct policy_part part = {.groups = p->rules[i].groups};
+
+		n = same_groups(p, i);
+		err = policy_set_compile(&p->rules[i], n, a, &part.set);
+		if (err != ERR_OK)
+			return err;
+		add_part(to, part);
+	}
+	*out = to;
+	return ERR_OK;
+}
+
+enum err policy_link(const struct policy *own, const struct policy_set *const *sets,
+		     struct arena *a, const struct policy **out)
+{
+	const struct ss_policy *p = own->source;
+	struct policy *to = make_policy(p, a, own->part_count + p->set_count);
+
+	if (!to)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < own->part_count; i++)
+		add_part(to, own->parts[i]);
+	for (uint32_t i = 0; i < p->set_count; i++)
+		add_part(to, (struct policy_part){.set = sets[i],
+						  .groups = p->sets[i].groups,
+						  .providers = p->sets[i].providers,
+						  .by_name = true});
+	*out = to;
+	return ERR_OK;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A compiled policy: what policy_compile.c builds and policy.c asks. Rules are bits. Every attribute
-// is a column: the set of rules that leave it open, and an index from its values to the rules that
+// A compiled policy: what policy_compile.c builds and policy.c asks. It is a list of parts, each a set of
+// rules and what they count for here; sets are shared between policies. In a set rules are bits. Every
+// attribute is a column: the rules that leave it open, and an index from its values to the rules that
 // name them. A request's rules are the AND over columns, so the cost of a decision does not follow the
 // number of rules that cannot match.
 #pragma once
@@ -40,8 +41,9 @@ struct policy_conditions {
 	uint32_t count;
 };
 
-struct policy {
-	const struct ss_policy *source;
+struct policy_set {
+	const struct ss_rule *source;
+	uint32_t count;
 	uint32_t words; // of a set of rules
 	struct rule_index index;
 	struct rule_set open[COLUMN_COUNT];
@@ -53,11 +55,11 @@ struct policy {
 	struct rule_set deny_audit;
 	struct rule_set deny_all;
 	struct rule_set reads_request;
-	struct rule_set address;    // Enforce Deny rules with nothing but CIDRs and ports
-	struct rule_set *allow;	    // by group, Enforce
-	struct rule_set *allow_all; // by group, Audit too
+	struct rule_set address;   // Enforce Deny rules with nothing but CIDRs and ports
+	struct rule_set allow;	   // Enforce
+	struct rule_set allow_all; // Audit too
 	bool has_address;
-	bool audits; // a rule or a default is in Audit mode
+	bool audits; // a rule is in Audit mode
 	// What need not be looked up because no rule has it.
 	uint32_t source_kinds;	// bit identity_pattern_kind, of patterns with a trust domain
 	uint32_t account_kinds; // of patterns without
@@ -66,6 +68,22 @@ struct policy {
 	size_t path_len_max;
 	size_t prefix_len_max; // plus one; 0: there are none
 	size_t suffix_len_max;
+};
+
+// A set as it counts in one policy.
+struct policy_part {
+	const struct policy_set *set;
+	uint32_t groups;    // bits of the policy's
+	uint32_t providers; // bits of the policy's that its names mean; 0: all
+	bool by_name;	    // its rules name providers by name, not by id
+};
+
+struct policy {
+	const struct ss_policy *source;
+	struct policy_part *parts; // in order
+	uint32_t part_count;
+	bool has_address; // some part has
+	bool audits;	  // a rule or a default is in Audit mode
 };
 
 // Clears the host bits.

@@ -5,46 +5,10 @@
 
 #include <stdlib.h>
 #include "common/hash.h"
-#include "core/snapshot_section.h"
+#include "core/snapshot_link.h"
 
 // Memory of the indexes: slots of 8 bytes at half load, a few per object.
 #define LINK_BYTES_MAX (512u << 20)
-
-struct port_entry {
-	const struct ss_service *service;
-	const struct ss_service_port *port;
-	struct addr addr;
-};
-
-struct snapshot {
-	struct generation generation;
-	struct arena arena;
-	struct snapshot_section **sections;
-	uint32_t section_count;
-	const struct ss_meta *meta;
-	struct slice self;
-	size_t bytes;
-	// Flat views over all sections.
-	struct workload **workloads;
-	uint32_t workload_count;
-	struct workload **locals;
-	uint32_t local_count;
-	const struct ss_node **nodes;
-	uint32_t node_count;
-	const struct ss_service **services;
-	uint32_t service_count;
-	struct port_entry *ports;
-	uint32_t port_count;
-	struct snapshot_policy **policies;
-	uint32_t policy_count;
-	const struct ss_provider **providers;
-	uint32_t provider_count;
-	struct limit **limits;
-	uint32_t limit_count;
-	// Indexes into them.
-	struct hash_index by_addr, by_uid, node_by_name, node_by_addr, service_by_name,
-		by_service_addr, by_port, by_node_port, policy_by_id, provider_by_id, limit_by_id;
-};
 
 int generation_cmp(struct generation a, struct generation b)
 {
@@ -81,6 +45,7 @@ static void snapshot_count(struct snapshot *s)
 		s->node_count += c->node_count;
 		s->service_count += c->service_count;
 		s->policy_count += c->policy_count;
+		s->rule_set_count += c->rule_set_count;
 		s->provider_count += c->provider_count;
 		s->limit_count += c->limit_count;
 		for (uint32_t k = 0; k < c->service_count; k++) {
@@ -101,15 +66,17 @@ static bool snapshot_allocate(struct snapshot *s)
 	s->services = arena_alloc(a, s->service_count, sizeof(*s->services));
 	s->ports = arena_alloc(a, s->port_count, sizeof(*s->ports));
 	s->policies = arena_alloc(a, s->policy_count, sizeof(*s->policies));
+	s->linked = arena_alloc(a, s->policy_count, sizeof(*s->linked));
+	s->rule_sets = arena_alloc(a, s->rule_set_count, sizeof(*s->rule_sets));
 	s->providers = arena_alloc(a, s->provider_count, sizeof(*s->providers));
 	s->limits = arena_alloc(a, s->limit_count, sizeof(*s->limits));
 	return s->workloads && s->locals && s->nodes && s->services && s->ports && s->policies &&
-	       s->providers && s->limits;
+	       s->linked && s->rule_sets && s->providers && s->limits;
 }
 
 static void snapshot_gather(struct snapshot *s)
 {
-	uint32_t w = 0, n = 0, v = 0, p = 0, r = 0, l = 0;
+	uint32_t w = 0, n = 0, v = 0, p = 0, t = 0, r = 0, l = 0;
 
 	for (uint32_t i = 0; i < s->section_count; i++) {
 		struct snapshot_section *c = s->sections[i];
@@ -124,6 +91,8 @@ static void snapshot_gather(struct snapshot *s)
 			s->services[v++] = &c->services[k];
 		for (uint32_t k = 0; k < c->policy_count; k++)
 			s->policies[p++] = &c->policies[k];
+		for (uint32_t k = 0; k < c->rule_set_count; k++)
+			s->rule_sets[t++] = &c->rule_sets[k];
 		for (uint32_t k = 0; k < c->provider_count; k++)
 			s->providers[r++] = &c->providers[k];
 		for (uint32_t k = 0; k < c->limit_count; k++)
@@ -160,6 +129,7 @@ static bool snapshot_make_indexes(struct snapshot *s)
 	       hash_index_init(&s->by_port, a, s->port_count) &&
 	       hash_index_init(&s->by_node_port, a, s->port_count) &&
 	       hash_index_init(&s->policy_by_id, a, s->policy_count) &&
+	       hash_index_init(&s->rule_set_by_id, a, s->rule_set_count) &&
 	       hash_index_init(&s->provider_by_id, a, s->provider_count) &&
 	       hash_index_init(&s->limit_by_id, a, s->limit_count);
 }
@@ -236,37 +206,6 @@ static enum err snapshot_index(struct snapshot *s, struct reason *why)
 
 // ---- verifying ---------------------------------------------------------------------------------
 
-static const struct snapshot_policy *find_policy(const struct snapshot *s, struct slice id)
-{
-	uint32_t at = UINT32_MAX, i;
-
-	while (hash_index_next(&s->policy_by_id, hash_bytes(id, 0), &at, &i)) {
-		if (slice_eq(s->policies[i]->record.id, id))
-			return s->policies[i];
-	}
-	return NULL;
-}
-
-static enum err verify_policy(const struct snapshot *s, const struct ss_policy *p,
-			      struct reason *why)
-{
-	for (uint32_t i = 0; i < p->provider_count; i++) {
-		if (!snapshot_provider(s, p->provider_ids[i]))
-			return err_because(ERR_MALFORMED, why,
-					   "policy %.*s names JWT provider %.*s, "
-					   "which is not there",
-					   SLICE_ARG(p->id), SLICE_ARG(p->provider_ids[i]));
-	}
-	for (uint32_t i = 0; i < p->limit_count; i++) {
-		if (!snapshot_limit(s, p->limit_ids[i]))
-			return err_because(ERR_MALFORMED, why,
-					   "policy %.*s names limit %.*s, which "
-					   "is not there",
-					   SLICE_ARG(p->id), SLICE_ARG(p->limit_ids[i]));
-	}
-	return ERR_OK;
-}
-
 // An endpoint's pod is asked for its policy, and the endpoint's address gets the bytes: they are one.
 static enum err verify_endpoint(const struct snapshot *s, const struct ss_service *of,
 				const struct ss_endpoint *e, struct reason *why)
@@ -296,52 +235,18 @@ static enum err verify_service(const struct snapshot *s, const struct ss_service
 	return err;
 }
 
-// The compiled policies lie in their sections, the pointers to them in this snapshot's arena: a
-// workload section that did not change is shared, its policies need not be.
-static enum err link_workload(struct snapshot *s, uint32_t i, struct reason *why)
-{
-	struct workload *w = arena_alloc(&s->arena, 1, sizeof(*w));
-	uint32_t count = s->workloads[i]->record.policy_count;
-	const struct policy **policies = arena_alloc(&s->arena, count, sizeof(*policies));
-
-	if (!w || !policies)
-		return err_because(ERR_NOMEM, why, "snapshot is too large");
-	w->record = s->workloads[i]->record;
-	w->policies = policies;
-	s->workloads[i] = w;
-	for (uint32_t k = 0; k < count; k++) {
-		const struct snapshot_policy *p = find_policy(s, w->record.policies[k].policy_id);
-
-		if (!p)
-			return err_because(ERR_MALFORMED, why,
-					   "pod %.*s/%.*s names policy %.*s, "
-					   "which is not there",
-					   SLICE_ARG(w->record.namespace),
-					   SLICE_ARG(w->record.name),
-					   SLICE_ARG(w->record.policies[k].policy_id));
-		policies[k] = p->compiled;
-	}
-	return ERR_OK;
-}
-
 static enum err snapshot_link(struct snapshot *s, struct reason *why)
 {
 	if (!s->meta)
 		return err_because(ERR_MALFORMED, why, "section meta is missing");
 	if (!snapshot_make_indexes(s))
 		return err_because(ERR_NOMEM, why, "snapshot is too large");
-	for (uint32_t i = 0; i < s->policy_count; i++)
-		hash_index_insert(&s->policy_by_id, hash_bytes(s->policies[i]->record.id, 0), i);
-	for (uint32_t i = 0; i < s->workload_count; i++) {
-		enum err err = link_workload(s, i, why);
+	enum err err = snapshot_link_policies(s, why);
 
-		if (err != ERR_OK)
-			return err;
-	}
-	enum err err = snapshot_index(s, why);
-
-	for (uint32_t i = 0; i < s->policy_count && err == ERR_OK; i++)
-		err = verify_policy(s, &s->policies[i]->record, why);
+	if (err == ERR_OK)
+		err = snapshot_index(s, why);
+	if (err == ERR_OK)
+		err = snapshot_verify_policies(s, why);
 	for (uint32_t i = 0; i < s->service_count && err == ERR_OK; i++)
 		err = verify_service(s, s->services[i], why);
 	return err;

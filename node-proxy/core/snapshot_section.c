@@ -18,6 +18,15 @@ static enum err decode_policy(struct slice value, struct arena *a, struct snapsh
 	return err != ERR_OK ? err : policy_compile(&out->record, a, &out->compiled);
 }
 
+static enum err decode_rule_set(struct slice value, struct arena *a, struct snapshot_rule_set *out)
+{
+	enum err err = snapshot_decode_rule_set(value, a, &out->record);
+
+	return err != ERR_OK ? err
+			     : policy_set_compile(out->record.rules, out->record.rule_count, a,
+						  &out->compiled);
+}
+
 static enum err decode_limit(struct slice value, struct arena *a, struct limit *out)
 {
 	struct cidr_set *clients;
@@ -63,6 +72,8 @@ static enum err decode_record(struct snapshot_section *s, uint32_t i, struct sli
 		return decode_limit(value, a, &s->limits[i]);
 	case SECTION_TRUST:
 		return snapshot_decode_trust_root(value, a, &s->roots[i]);
+	case SECTION_RULE_SETS:
+		return decode_rule_set(value, a, &s->rule_sets[i]);
 	case SECTION_NONE:
 	case SECTION_KIND_COUNT:
 		break;
@@ -114,6 +125,10 @@ static enum err make_table(struct snapshot_section *s, uint32_t count)
 		TABLE(roots);
 		s->root_count = count;
 		break;
+	case SECTION_RULE_SETS:
+		TABLE(rule_sets);
+		s->rule_set_count = count;
+		break;
 	case SECTION_NONE:
 	case SECTION_KIND_COUNT:
 		return ERR_UNSUPPORTED;
@@ -139,6 +154,8 @@ static uint32_t record_limit(enum section_kind kind)
 		return SNAPSHOT_LIMITS_MAX;
 	case SECTION_TRUST:
 		return 64;
+	case SECTION_RULE_SETS:
+		return SNAPSHOT_RULE_SETS_MAX;
 	case SECTION_NONE:
 	case SECTION_KIND_COUNT:
 		break;

@@ -6,7 +6,12 @@
 
 struct snapshot_policy {
 	struct ss_policy record;
-	const struct policy *compiled;
+	const struct policy *compiled; // with its own rules alone
+};
+
+struct snapshot_rule_set {
+	struct ss_rule_set record;
+	const struct policy_set *compiled;
 };
 
 struct snapshot_section {
@@ -23,6 +28,8 @@ struct snapshot_section {
 	uint32_t service_count;
 	struct snapshot_policy *policies;
 	uint32_t policy_count;
+	struct snapshot_rule_set *rule_sets;
+	uint32_t rule_set_count;
 	struct ss_provider *providers;
 	uint32_t provider_count;
 	struct limit *limits;

@@ -273,6 +273,8 @@ static bool decide_caller(const struct decide_context *c, const struct decide_su
 	if (tokens.accepted_count > 0) {
 		with.token = tokens.accepted[0].jwt;
 		with.token_provider = tokens.accepted[0].provider;
+		with.token_name = tokens.accepted[0].name;
+		with.token_number = tokens.accepted[0].number;
 		with.more_tokens = &tokens.accepted[1];
 		with.more_token_count = tokens.accepted_count - 1;
 	}

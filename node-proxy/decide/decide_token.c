@@ -169,7 +169,8 @@ static void token_accept(struct decide_tokens *t, const struct jwt *jwt, uint32_
 		return;
 	t->accepted_by |= 1u << number;
 	if (t->accepted_count < DECIDE_ACCEPTED_MAX)
-		t->accepted[t->accepted_count++] = (struct policy_token){jwt, provider->id};
+		t->accepted[t->accepted_count++] =
+			(struct policy_token){jwt, provider->id, provider->name, number};
 }
 
 static struct token_key cache_key(const struct decide_context *c, const struct ss_policy *p,

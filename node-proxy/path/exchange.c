@@ -429,14 +429,12 @@ void exchange_set_principal(struct exchange *x, const struct workload *source)
 // The decision's names borrow from the old generation: find the same ones in the new.
 static void exchange_follow_decision(struct exchange *x)
 {
-	const struct ss_policy *p = x->policy ? policy_source(x->policy) : NULL;
 	struct decision old = x->decision;
 	struct decision *d = &x->decision;
+	const struct ss_rule *r;
 
 	d->policy = d->rule = d->target = d->audit_policy = d->audit_rule = (struct slice){0};
-	for (uint32_t i = 0; p && i < p->rule_count; i++) {
-		const struct ss_rule *r = &p->rules[i];
-
+	for (uint32_t i = 0; x->policy && (r = policy_rule(x->policy, i)); i++) {
 		if (slice_eq(r->policy, old.policy) && slice_eq(r->name, old.rule)) {
 			d->policy = r->policy;
 			d->rule = r->name;

@@ -71,6 +71,18 @@ void compile_say(struct compiler *c, enum severity severity, const struct origin
 			at->tree ? at->tree->column : 1, field, "%s", message);
 }
 
+struct slice compile_record_id(struct slice record, char text[RECORD_ID_BYTES])
+{
+	static const char digits[] = "0123456789abcdef";
+	uint8_t digest[32];
+
+	crypto_sha256(record, digest);
+	for (int i = 0; i < RECORD_ID_BYTES - 1; i++)
+		text[i] = digits[i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4];
+	text[RECORD_ID_BYTES - 1] = 0;
+	return slice_make(text, RECORD_ID_BYTES - 1);
+}
+
 // ---- meta, nodes, pods -------------------------------------------------------------------------
 
 void compile_meta(struct compiler *c)
@@ -227,6 +239,8 @@ static uint32_t records_max(enum section_kind kind)
 		return SNAPSHOT_POLICIES_MAX;
 	case SECTION_LIMITS:
 		return SNAPSHOT_LIMITS_MAX;
+	case SECTION_RULE_SETS:
+		return SNAPSHOT_RULE_SETS_MAX;
 	case SECTION_META:
 	case SECTION_TRUST:
 	case SECTION_NONE:

@@ -40,6 +40,9 @@ struct records {
 
 struct effective;
 struct port_ref;
+struct statement;
+
+#define RECORD_ID_BYTES 33
 
 struct compiler {
 	const struct model *model;
@@ -48,8 +51,9 @@ struct compiler {
 	struct compile_index index;
 	struct records kinds[SECTION_KIND_COUNT];
 	// Policies that were made, by what they were made of.
-	struct effective *effective; // room for one in the making
-	struct port_ref *ports;	     // of the pod at hand
+	struct effective *effective;   // room for one in the making
+	struct statement **statements; // by class, twice: overrides too
+	struct port_ref *ports;	       // of the pod at hand
 	uint32_t port_count, port_room;
 	struct slice *made_ids;
 	struct slice *made_keys;
@@ -65,6 +69,8 @@ bool compile_has(const struct compiler *c, enum section_kind kind, struct slice 
 // A finding at an object.
 void compile_say(struct compiler *c, enum severity severity, const struct origin *at,
 		 const char *field, const char *format, ...) __attribute__((format(printf, 5, 6)));
+// An id that is what a record says, in text.
+struct slice compile_record_id(struct slice record, char text[RECORD_ID_BYTES]);
 bool pod_is_enrolled(const struct model *m, const struct pod *p);
 
 void compile_meta(struct compiler *c);

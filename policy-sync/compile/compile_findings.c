@@ -66,11 +66,17 @@ static bool check_target(struct compiler *c, const struct targeting *t)
 	return good;
 }
 
-// By target: does it select a pod?
+static void select_all(struct related classes, bool *selects)
+{
+	for (uint32_t i = 0; i < classes.count; i++)
+		selects[classes.items[i]] = true;
+}
+
+// By class of targets: does it select a pod?
 static bool *find_selecting(struct compiler *c)
 {
 	const struct compile_index *x = &c->index;
-	bool *selects = arena_alloc(c->arena, x->ref_count, sizeof(*selects));
+	bool *selects = arena_alloc(c->arena, x->class_count, sizeof(*selects));
 	bool *serves = arena_alloc(c->arena, c->model->services.count, sizeof(*serves));
 
 	if (!selects || !serves) {
@@ -79,24 +85,16 @@ static bool *find_selecting(struct compiler *c)
 	}
 	for (uint32_t pod = 0; pod < c->model->pods.count; pod++) {
 		struct related services = related_to(&x->pod_services, pod);
-		struct related targets = related_to(&x->pod_targets, pod);
 
 		for (uint32_t i = 0; i < services.count; i++)
 			serves[services.items[i]] = true;
-		for (uint32_t i = 0; i < targets.count; i++)
-			selects[targets.items[i]] = true;
+		select_all(related_to(&x->pod_classes, pod), selects);
 	}
-	for (uint32_t n = 0; n < x->namespace_count; n++) {
-		struct related targets = related_to(&x->namespace_targets, n);
-
-		for (uint32_t i = 0; i < targets.count; i++)
-			selects[targets.items[i]] = true;
-	}
+	for (uint32_t n = 0; n < x->namespace_count; n++)
+		select_all(related_to(&x->namespace_classes, n), selects);
 	for (uint32_t s = 0; s < c->model->services.count; s++) {
-		struct related targets = related_to(&x->service_targets, s);
-
-		for (uint32_t i = 0; i < targets.count && serves[s]; i++)
-			selects[targets.items[i]] = true;
+		if (serves[s])
+			select_all(related_to(&x->service_classes, s), selects);
 	}
 	return selects;
 }
@@ -107,7 +105,8 @@ void compile_check_targets(struct compiler *c)
 
 	for (uint32_t i = 0; selects && i < c->index.ref_count; i++) {
 		const struct target_ref *r = &c->index.refs[i];
-		struct targeting t = {.ref = r, .selects = selects[i]};
+		struct targeting t = {.ref = r,
+				      .selects = r->class != INDEX_NONE && selects[r->class]};
 
 		if (r->policy != INDEX_NONE) {
 			struct security_policy *p = c->model->policies.items[r->policy];
@@ -116,7 +115,6 @@ void compile_check_targets(struct compiler *c)
 			t.namespace = p->namespace;
 			if (check_target(c, &t))
 				continue;
-			p->any_section = true;
 			if (p->broken.len == 0)
 				p->broken =
 					SLICE_LIT("it names a port that its Service does not have");

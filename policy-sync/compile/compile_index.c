@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "common/hash.h"
 #include "compile/relation.h"
+#include "compile/target_class.h"
 
 struct indexer {
 	struct compile_index *x;
@@ -149,46 +150,18 @@ uint16_t service_target_port(const struct service_port_object *port, const struc
 
 // ---- namespaces --------------------------------------------------------------------------------
 
-static bool covers(const struct security_policy *p, const struct namespace_object *n)
-{
-	return p->namespace.len == 0 &&
-	       (p->all_namespaces || (n && labels_match(&p->namespace_selector, &n->labels)));
-}
-
-static void index_cluster_policies(struct indexer *w, struct namespace_entry *n,
-				   const uint32_t *cluster, uint32_t count)
-{
-	uint32_t *items = arena_alloc(w->arena, count, sizeof(*items));
-
-	if (!items)
-		w->err = ERR_NOMEM;
-	n->cluster.items = items;
-	for (uint32_t i = 0; items && i < count; i++) {
-		if (covers(w->m->policies.items[cluster[i]], n->object))
-			items[n->cluster.count++] = cluster[i];
-	}
-}
-
 // Numbers the namespaces that have pods.
 static void index_namespaces(struct indexer *w)
 {
 	struct compile_index *x = w->x;
-	uint32_t pods = w->m->pods.count, cluster_count = 0;
-	uint32_t *cluster = arena_alloc(w->arena, w->m->policies.count, sizeof(*cluster));
+	uint32_t pods = w->m->pods.count;
 	struct hash_index names;
 
 	x->pod_namespace = arena_alloc(w->arena, pods, sizeof(*x->pod_namespace));
 	x->namespaces = arena_alloc(w->arena, pods, sizeof(*x->namespaces));
-	if (!cluster || !x->pod_namespace || !x->namespaces ||
-	    !hash_index_init(&names, w->arena, pods)) {
+	if (!x->pod_namespace || !x->namespaces || !hash_index_init(&names, w->arena, pods)) {
 		w->err = ERR_NOMEM;
 		return;
-	}
-	for (uint32_t i = 0; i < w->m->policies.count; i++) {
-		const struct security_policy *p = w->m->policies.items[i];
-
-		if (p->namespace.len == 0)
-			cluster[cluster_count++] = i;
 	}
 	for (uint32_t i = 0; i < pods; i++) {
 		struct slice name = pod_at(w->m, i)->namespace;
@@ -202,7 +175,6 @@ static void index_namespaces(struct indexer *w)
 			n = x->namespace_count++;
 			x->namespaces[n].name = name;
 			x->namespaces[n].object = model_namespace(w->m, name);
-			index_cluster_policies(w, &x->namespaces[n], cluster, cluster_count);
 			hash_index_insert(&names, hash_bytes(name, 0), n);
 		}
 		x->pod_namespace[i] = n;
@@ -295,130 +267,6 @@ static void index_pod_services(struct indexer *w)
 	pairs_deinit(&by_slice);
 }
 
-// ---- targets -----------------------------------------------------------------------------------
-
-static void add_refs(struct compile_index *x, uint32_t policy, uint32_t limit,
-		     const struct target *targets, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		x->refs[x->ref_count++] = (struct target_ref){policy, limit, &targets[i]};
-}
-
-static void make_refs(struct indexer *w)
-{
-	const struct model *m = w->m;
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < m->policies.count; i++)
-		count += ((const struct security_policy *)m->policies.items[i])->target_count;
-	for (uint32_t i = 0; i < m->limits.count; i++)
-		count += ((const struct rate_limit_policy *)m->limits.items[i])->target_count;
-	w->x->refs = arena_alloc(w->arena, count, sizeof(*w->x->refs));
-	if (!w->x->refs) {
-		w->err = ERR_NOMEM;
-		return;
-	}
-	for (uint32_t i = 0; i < m->policies.count; i++) {
-		const struct security_policy *p = m->policies.items[i];
-
-		add_refs(w->x, i, INDEX_NONE, p->targets, p->target_count);
-	}
-	for (uint32_t i = 0; i < m->limits.count; i++) {
-		const struct rate_limit_policy *p = m->limits.items[i];
-
-		add_refs(w->x, INDEX_NONE, i, p->targets, p->target_count);
-	}
-}
-
-static struct slice namespace_of(const struct indexer *w, const struct target_ref *r)
-{
-	if (r->policy != INDEX_NONE)
-		return ((const struct security_policy *)w->m->policies.items[r->policy])->namespace;
-	return ((const struct rate_limit_policy *)w->m->limits.items[r->limit])->namespace;
-}
-
-static bool index_names(struct indexer *w, struct hash_index *namespaces)
-{
-	const struct compile_index *x = w->x;
-
-	if (!hash_index_init(namespaces, w->arena, x->namespace_count))
-		return false;
-	for (uint32_t i = 0; i < x->namespace_count; i++)
-		hash_index_insert(namespaces, hash_bytes(x->namespaces[i].name, 0), i);
-	return true;
-}
-
-static uint32_t find_namespace(const struct compile_index *x, const struct hash_index *h,
-			       struct slice name)
-{
-	uint32_t at = UINT32_MAX, i;
-
-	while (hash_index_next(h, hash_bytes(name, 0), &at, &i)) {
-		if (slice_eq(x->namespaces[i].name, name))
-			return i;
-	}
-	return INDEX_NONE;
-}
-
-struct target_pairs {
-	struct pairs services, namespaces, pods;
-	struct selector *selectors;
-	uint32_t selector_count;
-};
-
-static void sort_target(struct indexer *w, struct target_pairs *p, uint32_t ref,
-			const struct hash_index *services, const struct hash_index *namespaces)
-{
-	const struct target_ref *r = &w->x->refs[ref];
-	struct slice ns = namespace_of(w, r);
-	uint32_t to = INDEX_NONE;
-
-	switch (r->target->kind) {
-	case TARGET_SERVICE:
-		to = find_service(services, w->m, ns, r->target->name);
-		if (to != INDEX_NONE)
-			pairs_add(&p->services, to, ref);
-		return;
-	case TARGET_NAMESPACE:
-		to = find_namespace(w->x, namespaces, ns);
-		if (to != INDEX_NONE)
-			pairs_add(&p->namespaces, to, ref);
-		return;
-	case TARGET_POD:
-		p->selectors[p->selector_count++] =
-			(struct selector){ns, &r->target->selector, ref};
-		return;
-	case TARGET_NONE:
-		return;
-	}
-}
-
-static void index_targets(struct indexer *w, const struct hash_index *services)
-{
-	struct compile_index *x = w->x;
-	struct target_pairs p = {0};
-	struct hash_index namespaces;
-
-	p.selectors = arena_alloc(w->arena, x->ref_count, sizeof(*p.selectors));
-	if (!p.selectors || !index_names(w, &namespaces))
-		w->err = ERR_NOMEM;
-	for (uint32_t i = 0; i < x->ref_count && w->err == ERR_OK; i++)
-		sort_target(w, &p, i, services, &namespaces);
-	if (w->err == ERR_OK)
-		w->err = selectors_match(p.selectors, p.selector_count, w->m, &p.pods);
-	if (w->err == ERR_OK)
-		w->err = pairs_relate(&p.services, w->m->services.count, w->arena,
-				      &x->service_targets);
-	if (w->err == ERR_OK)
-		w->err = pairs_relate(&p.namespaces, x->namespace_count, w->arena,
-				      &x->namespace_targets);
-	if (w->err == ERR_OK)
-		w->err = pairs_relate(&p.pods, w->m->pods.count, w->arena, &x->pod_targets);
-	pairs_deinit(&p.services);
-	pairs_deinit(&p.namespaces);
-	pairs_deinit(&p.pods);
-}
-
 enum err compile_index_init(struct compile_index *x, const struct model *m, struct arena *a)
 {
 	struct indexer w = {.x = x, .m = m, .arena = a};
@@ -439,8 +287,6 @@ enum err compile_index_init(struct compile_index *x, const struct model *m, stru
 	if (w.err == ERR_OK)
 		index_pod_services(&w);
 	if (w.err == ERR_OK)
-		make_refs(&w);
-	if (w.err == ERR_OK)
-		index_targets(&w, &services);
+		w.err = target_classes_init(x, m, &services, a);
 	return w.err;
 }

@@ -29,13 +29,24 @@ static inline struct related related_to(const struct relation *r, uint32_t a)
 struct target_ref {
 	uint32_t policy; // number in policies, or INDEX_NONE
 	uint32_t limit;	 // number in limits, or INDEX_NONE
+	uint32_t class;	 // or INDEX_NONE: nothing of that name is there
 	const struct target *target;
+};
+
+enum class_kind { CLASS_SERVICE = 0, CLASS_NAMESPACE, CLASS_PODS, CLASS_NAMESPACES };
+
+// What equal targets select; see target_class.h.
+struct target_class {
+	enum class_kind kind;
+	uint32_t to;		       // Service or namespace of this number
+	struct slice section;	       // of a Service: one port; empty: all of it
+	struct slice namespace;	       // of a selector of pods
+	const struct labels *selector; // of pods; of namespaces, NULL: all
 };
 
 struct namespace_entry {
 	struct slice name;
 	const struct namespace_object *object; // NULL: there is none of this name
-	struct related cluster;		       // ClusterSecurityPolicies that cover it
 };
 
 struct compile_index {
@@ -44,14 +55,18 @@ struct compile_index {
 	uint32_t ref_count;
 	struct namespace_entry *namespaces; // of pods, whether or not the object is there
 	uint32_t namespace_count;
-	uint32_t *pod_namespace;	 // by pod
-	bool *pod_disputed;		 // by pod: another one has its address
-	struct relation service_slices;	 // EndpointSlices
-	struct relation pod_services;	 // by selector, or by endpoint
-	struct relation pod_slices;	 // EndpointSlices that have an endpoint there
-	struct relation service_targets; // refs
-	struct relation namespace_targets;
-	struct relation pod_targets; // refs that select it by labels
+	uint32_t *pod_namespace;	// by pod
+	bool *pod_disputed;		// by pod: another one has its address
+	struct relation service_slices; // EndpointSlices
+	struct relation pod_services;	// by selector, or by endpoint
+	struct relation pod_slices;	// EndpointSlices that have an endpoint there
+	struct target_class *classes;
+	uint32_t class_count;
+	struct relation class_policies, class_limits; // in order of age, each once
+	struct relation service_classes;
+	struct relation namespace_classes;
+	struct relation cluster_classes; // by namespace: of ClusterSecurityPolicies
+	struct relation pod_classes;	 // that select it by labels
 };
 
 // The model and the arena have to outlive it. ERR_NOMEM.
@@ -67,5 +82,6 @@ enum endpoint_place {
 enum endpoint_place index_endpoint(const struct compile_index *x, const struct model *m,
 				   const struct endpoint_slice *s, const struct endpoint_object *e,
 				   uint32_t *pod);
+bool service_has_port(const struct service_object *s, struct slice name);
 // A Service's port on a pod by its targetPort; 0: the pod has no TCP port of that name.
 uint16_t service_target_port(const struct service_port_object *port, const struct pod *p);

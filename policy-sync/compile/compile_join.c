@@ -5,9 +5,7 @@
 #include "common/snapshot_codec.h"
 #include "compile/effective.h"
 
-enum level { LEVEL_CLUSTER = 0, LEVEL_NAMESPACE, LEVEL_SERVICE, LEVEL_POD };
-
-static struct security_policy *policy_at(const struct effective *e, uint32_t i)
+static const struct security_policy *policy_at(const struct effective *e, uint32_t i)
 {
 	return e->c->model->policies.items[i];
 }
@@ -36,13 +34,212 @@ void effective_break(struct effective *e, const struct origin *at, struct slice 
 	e->out.broken_policy = policy;
 }
 
-// ---- one policy --------------------------------------------------------------------------------
-
-static bool rule_reads_request(const struct ss_rule *r)
+void effective_break_at(struct effective *e, uint32_t policy, const char *why)
 {
-	return r->jwt_provider.len > 0 || r->claim_count || r->scope_count || r->header_count ||
-	       r->method_count || r->path_count || r->host_count;
+	effective_break(e, &policy_at(e, policy)->origin, policy_at(e, policy)->title, why);
 }
+
+// ---- parts -------------------------------------------------------------------------------------
+
+static void add_part(struct effective *e, enum level level, uint32_t class, uint32_t service,
+		     bool overrides)
+{
+	const struct statement *says = statement_of(e->c, class, overrides);
+
+	if (!says || related_to(&e->c->index.class_policies, class).count == 0)
+		return;
+	if (e->part_count == PARTS_MAX) {
+		effective_break_at(e, related_to(&e->c->index.class_policies, class).items[0],
+				   "more targets with policies than a port of a pod may have");
+		return;
+	}
+	e->parts[e->part_count++] = (struct effective_part){
+		.says = says,
+		.class = class,
+		.level = level,
+		.overrides = overrides,
+		.service = service,
+	};
+}
+
+static void add_parts(struct effective *e, enum level level, struct related classes, bool overrides)
+{
+	for (uint32_t i = 0; i < classes.count; i++)
+		add_part(e, level, classes.items[i], INDEX_NONE, overrides);
+}
+
+// Does a class of a Service mean one of the ports that lead here?
+static bool class_fits(const struct effective *e, uint32_t class, uint32_t service)
+{
+	const struct service_object *s = e->c->model->services.items[service];
+	struct slice section = e->c->index.classes[class].section;
+	bool any = section.len == 0;
+
+	for (uint32_t i = 0; i < e->source->service_count && !any; i++)
+		any = e->source->services[i].service == service &&
+		      slice_eq(s->ports[e->source->services[i].port].name, section);
+	return any;
+}
+
+// The next Service of the source behind *at; false: there is none.
+static bool next_service(const struct effective *e, uint32_t *at, uint32_t *service)
+{
+	const struct effective_source *s = e->source;
+
+	if (*at == s->service_count)
+		return false;
+	*service = s->services[*at].service;
+	while (*at < s->service_count && s->services[*at].service == *service)
+		(*at)++;
+	return true;
+}
+
+static int by_level_and_age(const void *a, const void *b)
+{
+	const struct effective_part *x = a, *y = b;
+
+	if (x->overrides != y->overrides)
+		return x->overrides ? -1 : 1;
+	if (x->level != y->level)
+		return x->level < y->level ? -1 : 1;
+	if (x->says->first != y->says->first)
+		return x->says->first < y->says->first ? -1 : 1;
+	return x->class < y->class ? -1 : x->class > y->class;
+}
+
+static void gather_parts(struct effective *e)
+{
+	const struct compile_index *x = &e->c->index;
+	uint32_t ns = e->source->namespace, at = 0, service;
+
+	add_parts(e, LEVEL_CLUSTER, related_to(&x->cluster_classes, ns), true);
+	add_parts(e, LEVEL_CLUSTER, related_to(&x->cluster_classes, ns), false);
+	add_parts(e, LEVEL_NAMESPACE, related_to(&x->namespace_classes, ns), false);
+	while (next_service(e, &at, &service)) {
+		struct related classes = related_to(&x->service_classes, service);
+
+		for (uint32_t i = 0; i < classes.count; i++) {
+			if (class_fits(e, classes.items[i], service))
+				add_part(e, LEVEL_SERVICE, classes.items[i], service, false);
+		}
+	}
+	add_parts(e, LEVEL_POD, e->source->pod_classes, false);
+	if (e->part_count > 0)
+		qsort(e->parts, e->part_count, sizeof(e->parts[0]), by_level_and_age);
+}
+
+// ---- groups ------------------------------------------------------------------------------------
+
+static uint32_t add_group(struct effective *e, const char *kind, struct slice ns, struct slice name,
+			  uint32_t service)
+{
+	uint32_t g = e->out.group_count++;
+	char text[600];
+
+	snprintf(text, sizeof(text), "%s/%.*s%s%.*s", kind, SLICE_ARG(ns), ns.len ? "/" : "",
+		 SLICE_ARG(name));
+	e->groups[g] = (struct ss_group){.target = arena_copy(e->c->arena, slice_str(text)),
+					 .default_action = RULE_ALLOW};
+	e->ways[g] = (struct effective_group){.service = service};
+	return 1u << g;
+}
+
+// The oldest policy of those parts (of a Service, or the overrides) that says who may call; INDEX_NONE: none.
+static uint32_t speaker(const struct effective *e, uint32_t service, bool overrides, bool audit)
+{
+	uint32_t oldest = INDEX_NONE;
+
+	for (uint32_t i = 0; i < e->part_count; i++) {
+		const struct effective_part *p = &e->parts[i];
+
+		if (p->overrides == overrides && (overrides || p->service == service) &&
+		    p->says->speaks[audit] < oldest)
+			oldest = p->says->speaks[audit];
+	}
+	return oldest;
+}
+
+static uint32_t add_override_group(struct effective *e, bool audit)
+{
+	uint32_t p = speaker(e, INDEX_NONE, true, audit);
+
+	return p == INDEX_NONE ? 0
+			       : add_group(e, "ClusterSecurityPolicy", (struct slice){0},
+					   policy_at(e, p)->name, INDEX_NONE);
+}
+
+// One group for each Service whose policies cover this port, or one for the namespace.
+static uint32_t add_service_groups(struct effective *e, bool audit)
+{
+	uint32_t groups = 0, at = 0, service;
+
+	while (next_service(e, &at, &service)) {
+		const struct service_object *s = e->c->model->services.items[service];
+		uint32_t p = speaker(e, service, false, audit);
+
+		if (p == INDEX_NONE)
+			continue;
+		if (e->out.group_count >= GROUPS_MAX) {
+			effective_break_at(e, p,
+					   "more Services with policies than a port may have");
+			return groups;
+		}
+		groups |= add_group(e, "Service", s->namespace, s->name, service);
+	}
+	if (groups == 0)
+		groups = add_group(e, "Namespace", (struct slice){0},
+				   e->c->index.namespaces[e->source->namespace].name, INDEX_NONE);
+	return groups;
+}
+
+static bool audits(const struct effective *e)
+{
+	for (uint32_t i = 0; i < e->part_count; i++) {
+		if (e->parts[i].says->audits)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t groups_of_service(const struct effective *e, uint32_t service)
+{
+	uint32_t groups = 0;
+
+	for (uint32_t g = 0; g < e->out.group_count; g++) {
+		if (e->ways[g].service == service)
+			groups |= 1u << g;
+	}
+	return groups;
+}
+
+// Enforcing groups are made of enforcing policies alone, so that one on trial changes nothing; beside
+// them, where something is on trial, stand groups of all policies, which refuse nothing.
+static void add_groups(struct effective *e)
+{
+	uint32_t overrides = add_override_group(e, false), rest = add_service_groups(e, false);
+	uint32_t before = e->out.group_count;
+
+	if (audits(e)) {
+		overrides |= add_override_group(e, true);
+		rest |= add_service_groups(e, true);
+	}
+	for (uint32_t g = before; g < e->out.group_count; g++) {
+		e->audit_twins |= 1u << g;
+		e->groups[g].default_mode = MODE_AUDIT;
+	}
+	e->all_groups = overrides | rest;
+	for (uint32_t i = 0; i < e->part_count; i++) {
+		struct effective_part *p = &e->parts[i];
+
+		if (p->overrides)
+			p->groups = overrides;
+		else
+			p->groups =
+				p->level == LEVEL_SERVICE ? groups_of_service(e, p->service) : rest;
+	}
+}
+
+// ---- tokens ------------------------------------------------------------------------------------
 
 static void put_provider(struct compiler *c, const struct ss_provider *p)
 {
@@ -59,16 +256,16 @@ static void put_provider(struct compiler *c, const struct ss_provider *p)
 }
 
 // Its bit among the policy's providers; 0: there are too many.
-static uint32_t provider_bit(struct effective *e, const struct security_policy *p,
-			     const struct ss_provider *provider)
+static uint32_t provider_bit(struct effective *e, const struct stated_provider *p)
 {
+	const struct ss_provider *provider = p->provider;
 	uint32_t i = 0;
 
 	while (i < e->out.provider_count && !slice_eq(e->providers[i], provider->id))
 		i++;
 	if (i == PROVIDERS_MAX) {
-		effective_break(e, &p->origin, p->title,
-				"more JWT providers than a port of a pod may have");
+		effective_break_at(e, p->policy,
+				   "more JWT providers than a port of a pod may have");
 		return 0;
 	}
 	if (i == e->out.provider_count) {
@@ -89,369 +286,147 @@ static bool has_name(const struct effective *e, uint32_t bits, struct slice name
 	return false;
 }
 
-// Providers join by name; the level above wins, and levels are joined from above.
-static void join_jwt(struct effective *e, const struct security_policy *p,
-		     const struct policy_spec *spec, uint32_t groups)
+static void join_provider(struct effective *e, const struct stated_provider *p, uint32_t groups)
 {
-	if (!spec->has_jwt || p->mode == MODE_AUDIT)
-		return;
-	e->out.needs_l7 = true;
-	for (uint32_t i = 0; i < spec->provider_count; i++) {
-		for (uint32_t g = 0; g < e->out.group_count; g++) {
-			struct effective_group *way = &e->ways[g];
+	for (uint32_t g = 0; g < e->out.group_count; g++) {
+		struct effective_group *way = &e->ways[g];
 
-			if (!(groups & (1u << g)) ||
-			    has_name(e, way->providers, spec->providers[i].name))
-				continue;
-			way->providers |= provider_bit(e, p, &spec->providers[i]);
+		if ((groups & (1u << g)) && !has_name(e, way->providers, p->provider->name))
+			way->providers |= provider_bit(e, p);
+	}
+}
+
+// The next oldest provider of the parts from first on, behind the places in next; NULL: there are no more.
+static const struct stated_provider *next_provider(const struct effective *e, uint32_t first,
+						   uint32_t end, uint32_t *next, uint32_t *part)
+{
+	const struct stated_provider *oldest = NULL;
+
+	for (uint32_t i = first; i < end; i++) {
+		const struct statement *says = e->parts[i].says;
+		uint32_t at = next[i - first];
+
+		if (at < says->provider_count &&
+		    (!oldest || says->providers[at].policy < oldest->policy)) {
+			oldest = &says->providers[at];
+			*part = i;
 		}
 	}
+	return oldest;
+}
+
+static void join_demands(struct effective *e, const struct effective_part *p)
+{
+	uint32_t groups = effective_part_groups(e, p);
+
 	for (uint32_t g = 0; g < e->out.group_count; g++) {
+		struct effective_group *way = &e->ways[g];
+
 		if (!(groups & (1u << g)))
 			continue;
-		e->ways[g].any_optional |= spec->jwt_optional;
-		e->ways[g].any_required |= !spec->jwt_optional;
-		if (e->ways[g].jwt_policy.len == 0)
-			e->ways[g].jwt_policy = p->title;
+		way->any_optional |= p->says->token_optional;
+		way->any_required |= p->says->token_required;
 	}
 }
 
-static void join_default(struct effective *e, const struct security_policy *p,
-			 const struct policy_spec *spec, enum level level, uint32_t groups)
+// Who asks a group for a token: of the parts of one level the oldest policy.
+static void join_asker(struct effective *e, uint32_t first, uint32_t end)
 {
 	for (uint32_t g = 0; g < e->out.group_count; g++) {
-		struct ss_group *group = &e->groups[g];
-		struct effective_group *way = &e->ways[g];
-		bool twin = e->audit_twins & (1u << g);
+		uint32_t oldest = INDEX_NONE;
 
-		if (!(groups & (1u << g)) || (p->mode == MODE_AUDIT && !twin))
-			continue;
-		// The most specific policy's word; of one level the oldest's. Unset is Deny.
-		if (way->has_default && level <= way->default_level)
-			continue;
-		way->has_default = true;
-		way->default_level = (uint8_t)level;
-		group->default_action = spec->has_default ? spec->default_action : RULE_DENY;
-		group->default_policy = p->title;
-		group->default_mode = twin ? MODE_AUDIT : MODE_ENFORCE;
-	}
-}
-
-static void join_spec(struct effective *e, const struct security_policy *p,
-		      const struct policy_spec *spec, enum level level, uint32_t groups)
-{
-	if (p->broken.len > 0) {
-		// What would only watch refuses nothing, not even when it is broken.
-		if (p->mode == MODE_ENFORCE && e->out.broken.len == 0) {
-			e->out.broken = p->broken;
-			e->out.broken_policy = p->title;
+		for (uint32_t i = first; i < end; i++) {
+			if ((effective_part_groups(e, &e->parts[i]) & (1u << g)) &&
+			    e->parts[i].says->asks < oldest)
+				oldest = e->parts[i].says->asks;
 		}
-		return;
-	}
-	join_jwt(e, p, spec, groups);
-	if (!spec->has_authorization)
-		return;
-	join_default(e, p, spec, level, groups);
-	for (uint32_t i = 0; i < spec->rule_count; i++) {
-		if (e->out.rule_count == SNAPSHOT_RULES_PER_POLICY_MAX) {
-			effective_break(e, &p->origin, p->title,
-					"more rules than a port of a pod may have");
-			return;
-		}
-		struct ss_rule *r = &e->rules[e->out.rule_count];
-
-		e->rule_from[e->out.rule_count++] = p;
-		*r = spec->rules[i];
-		r->policy = p->title;
-		r->mode = p->mode;
-		r->groups = p->mode == MODE_AUDIT ? groups & e->audit_twins : groups;
-		e->out.needs_l7 |= rule_reads_request(r);
+		if (oldest != INDEX_NONE && e->ways[g].jwt_policy.len == 0)
+			e->ways[g].jwt_policy = policy_at(e, oldest)->title;
 	}
 }
 
-// ---- which policies ----------------------------------------------------------------------------
-
-// Does a target of a Service mean one of the ports that lead here? One that names no port of it does:
-// its policy is broken, and the whole Service refuses.
-static bool target_fits(const struct effective *e, const struct target_ref *r, uint32_t service)
+// Providers join by name; the level above wins, and levels are joined from above.
+static void join_tokens(struct effective *e, uint32_t first, uint32_t end)
 {
-	const struct service_object *s = e->c->model->services.items[service];
-	bool any = r->target->section.len == 0 ||
-		   (r->policy != INDEX_NONE && policy_at(e, r->policy)->any_section);
+	uint32_t *next = arena_alloc(e->c->arena, end - first, sizeof(*next)), part = first;
+	const struct stated_provider *p;
 
-	for (uint32_t i = 0; i < e->source->service_count && !any; i++)
-		any = e->source->services[i].service == service &&
-		      slice_eq(s->ports[e->source->services[i].port].name, r->target->section);
-	return any;
-}
-
-// The next Service of the source behind *at; false: there is none.
-static bool next_service(const struct effective *e, uint32_t *at, uint32_t *service)
-{
-	const struct effective_source *s = e->source;
-
-	if (*at == s->service_count)
-		return false;
-	*service = s->services[*at].service;
-	while (*at < s->service_count && s->services[*at].service == *service)
-		(*at)++;
-	return true;
-}
-
-// Calls for every policy of the list that targets this Service here, each once.
-struct service_policies {
-	struct related refs;
-	uint32_t service;
-	uint32_t next;
-	uint32_t last; // policy
-};
-
-static struct service_policies policies_of(const struct effective *e, uint32_t service)
-{
-	return (struct service_policies){related_to(&e->c->index.service_targets, service), service,
-					 0, INDEX_NONE};
-}
-
-static bool next_policy(const struct effective *e, struct service_policies *at, uint32_t *policy)
-{
-	while (at->next < at->refs.count) {
-		const struct target_ref *r = &e->c->index.refs[at->refs.items[at->next++]];
-
-		if (r->policy == INDEX_NONE || r->policy == at->last ||
-		    !target_fits(e, r, at->service))
-			continue;
-		*policy = at->last = r->policy;
-		return true;
-	}
-	return false;
-}
-
-static struct related cluster_policies(const struct effective *e)
-{
-	return e->c->index.namespaces[e->source->namespace].cluster;
-}
-
-static struct related namespace_refs(const struct effective *e)
-{
-	return related_to(&e->c->index.namespace_targets, e->source->namespace);
-}
-
-// ---- groups ------------------------------------------------------------------------------------
-
-static uint32_t add_group(struct effective *e, const char *kind, struct slice ns, struct slice name,
-			  uint32_t service)
-{
-	uint32_t g = e->out.group_count++;
-	char text[600];
-
-	snprintf(text, sizeof(text), "%s/%.*s%s%.*s", kind, SLICE_ARG(ns), ns.len ? "/" : "",
-		 SLICE_ARG(name));
-	e->groups[g] = (struct ss_group){.target = arena_copy(e->c->arena, slice_str(text)),
-					 .default_action = RULE_ALLOW};
-	e->ways[g] = (struct effective_group){.service = service};
-	return 1u << g;
-}
-
-// Does a policy of this mode (or any, with audit) say who may call?
-static bool speaks(const struct security_policy *p, const struct policy_spec *spec, bool audit)
-{
-	return p->broken.len == 0 && (spec->has_authorization || spec->has_jwt) &&
-	       (audit || p->mode == MODE_ENFORCE);
-}
-
-static bool any_audit(const struct effective *e, struct related refs)
-{
-	for (uint32_t i = 0; i < refs.count; i++) {
-		const struct target_ref *r = &e->c->index.refs[refs.items[i]];
-
-		if (r->policy != INDEX_NONE && policy_at(e, r->policy)->mode == MODE_AUDIT)
-			return true;
-	}
-	return false;
-}
-
-static bool audits(const struct effective *e)
-{
-	struct related cluster = cluster_policies(e);
-	uint32_t at = 0, service, policy;
-
-	for (uint32_t i = 0; i < cluster.count; i++) {
-		if (policy_at(e, cluster.items[i])->mode == MODE_AUDIT)
-			return true;
-	}
-	while (next_service(e, &at, &service)) {
-		struct service_policies list = policies_of(e, service);
-
-		while (next_policy(e, &list, &policy)) {
-			if (policy_at(e, policy)->mode == MODE_AUDIT)
-				return true;
-		}
-	}
-	return any_audit(e, namespace_refs(e)) || any_audit(e, e->source->pod_targets);
-}
-
-static uint32_t add_override_group(struct effective *e, bool audit)
-{
-	struct related cluster = cluster_policies(e);
-
-	for (uint32_t i = 0; i < cluster.count; i++) {
-		const struct security_policy *p = policy_at(e, cluster.items[i]);
-
-		if (speaks(p, &p->overrides, audit))
-			return add_group(e, "ClusterSecurityPolicy", (struct slice){0}, p->name,
-					 INDEX_NONE);
-	}
-	return 0;
-}
-
-// One group for each Service whose policies cover this port, or one for the namespace.
-static uint32_t add_service_groups(struct effective *e, bool audit)
-{
-	uint32_t groups = 0, at = 0, service, policy;
-
-	while (next_service(e, &at, &service)) {
-		const struct service_object *s = e->c->model->services.items[service];
-		struct service_policies list = policies_of(e, service);
-		bool spoken = false;
-
-		while (!spoken && next_policy(e, &list, &policy)) {
-			const struct security_policy *p = policy_at(e, policy);
-
-			spoken = speaks(p, &p->spec, audit);
-			if (spoken && e->out.group_count >= GROUPS_MAX) {
-				effective_break(e, &p->origin, p->title,
-						"more Services with policies than a port may have");
-				return groups;
-			}
-		}
-		if (spoken)
-			groups |= add_group(e, "Service", s->namespace, s->name, service);
-	}
-	if (groups == 0)
-		groups = add_group(e, "Namespace", (struct slice){0},
-				   e->c->index.namespaces[e->source->namespace].name, INDEX_NONE);
-	return groups;
-}
-
-// Enforcing groups are made of enforcing policies alone, so that one on trial changes nothing; beside
-// them, where something is on trial, stand groups of all policies, which refuse nothing.
-static void add_groups(struct effective *e, uint32_t *overrides, uint32_t *rest)
-{
-	*overrides = add_override_group(e, false);
-	*rest = add_service_groups(e, false);
-	if (!audits(e))
-		return;
-	uint32_t before = e->out.group_count;
-	uint32_t more_overrides = add_override_group(e, true), more = add_service_groups(e, true);
-
-	for (uint32_t g = before; g < e->out.group_count; g++) {
-		e->audit_twins |= 1u << g;
-		e->groups[g].default_mode = MODE_AUDIT;
-	}
-	*overrides |= more_overrides;
-	*rest |= more;
-}
-
-static uint32_t groups_of_service(const struct effective *e, uint32_t service)
-{
-	uint32_t groups = 0;
-
-	for (uint32_t g = 0; g < e->out.group_count; g++) {
-		if (e->ways[g].service == service)
-			groups |= 1u << g;
-	}
-	return groups;
-}
-
-// ---- all of them -------------------------------------------------------------------------------
-
-// Their Allow rules and tokens count everywhere ("any Allow"), their demands in a group of its own.
-static void join_overrides(struct effective *e, uint32_t overrides, uint32_t rest)
-{
-	struct related cluster = cluster_policies(e);
-
-	for (uint32_t i = 0; i < cluster.count; i++) {
-		const struct security_policy *p = policy_at(e, cluster.items[i]);
-		uint32_t first = e->out.rule_count;
-
-		join_spec(e, p, &p->overrides, LEVEL_CLUSTER, overrides);
-		if (p->broken.len == 0)
-			join_jwt(e, p, &p->overrides, rest);
-		for (uint32_t k = first; k < e->out.rule_count; k++)
-			e->rules[k].groups |= p->mode == MODE_AUDIT ? rest & e->audit_twins : rest;
-	}
-}
-
-static void join_refs(struct effective *e, struct related refs, enum level level, uint32_t groups)
-{
-	uint32_t last = INDEX_NONE;
-
-	for (uint32_t i = 0; i < refs.count; i++) {
-		const struct target_ref *r = &e->c->index.refs[refs.items[i]];
-
-		if (r->policy == INDEX_NONE || r->policy == last)
-			continue;
-		last = r->policy;
-		join_spec(e, policy_at(e, last), &policy_at(e, last)->spec, level, groups);
-	}
-}
-
-struct service_policy {
-	uint32_t policy;
-	uint32_t groups;
-};
-
-static int by_policy(const void *a, const void *b)
-{
-	const struct service_policy *x = a, *y = b;
-
-	return x->policy < y->policy ? -1 : x->policy > y->policy;
-}
-
-// Policies of all Services in their order of age; one that targets several of them counts in each one's
-// group, once.
-static void join_services(struct effective *e)
-{
-	struct service_policy *list;
-	uint32_t room = 0, n = 0, at = 0, service, policy;
-
-	while (next_service(e, &at, &service))
-		room += related_to(&e->c->index.service_targets, service).count;
-	list = arena_alloc(e->c->arena, room, sizeof(*list));
-	if (!list) {
+	if (!next) {
 		e->c->err = ERR_NOMEM;
 		return;
 	}
-	at = 0;
-	while (next_service(e, &at, &service)) {
-		struct service_policies of = policies_of(e, service);
-
-		while (next_policy(e, &of, &policy))
-			list[n++] = (struct service_policy){policy, groups_of_service(e, service)};
+	while ((p = next_provider(e, first, end, next, &part))) {
+		next[part - first]++;
+		join_provider(e, p, effective_part_groups(e, &e->parts[part]));
 	}
-	if (n > 0)
-		qsort(list, n, sizeof(*list), by_policy);
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t groups = list[i].groups;
-
-		while (i + 1 < n && list[i + 1].policy == list[i].policy)
-			groups |= list[++i].groups;
-		join_spec(e, policy_at(e, list[i].policy), &policy_at(e, list[i].policy)->spec,
-			  LEVEL_SERVICE, groups);
-	}
+	for (uint32_t i = first; i < end; i++)
+		join_demands(e, &e->parts[i]);
+	join_asker(e, first, end);
 }
 
-static void join_levels(struct effective *e, uint32_t all)
+// ---- levels ------------------------------------------------------------------------------------
+
+// The most specific policy's word; of one level the oldest's. Unset is Deny.
+static void set_default(struct effective *e, uint32_t g, uint32_t policy, bool overrides,
+			enum level level)
 {
-	struct related cluster = cluster_policies(e);
+	const struct policy_spec *spec = statement_spec(policy_at(e, policy), overrides);
+	struct ss_group *group = &e->groups[g];
+	struct effective_group *way = &e->ways[g];
 
-	for (uint32_t i = 0; i < cluster.count; i++)
-		join_spec(e, policy_at(e, cluster.items[i]), &policy_at(e, cluster.items[i])->spec,
-			  LEVEL_CLUSTER, all);
-	join_refs(e, namespace_refs(e), LEVEL_NAMESPACE, all);
-	join_services(e);
-	join_refs(e, e->source->pod_targets, LEVEL_POD, all);
+	if (way->has_default && level <= way->default_level)
+		return;
+	way->has_default = true;
+	way->default_level = (uint8_t)level;
+	group->default_action = spec->has_default ? spec->default_action : RULE_DENY;
+	group->default_policy = policy_at(e, policy)->title;
+	group->default_mode = e->audit_twins & (1u << g) ? MODE_AUDIT : MODE_ENFORCE;
 }
+
+static void join_defaults(struct effective *e, uint32_t first, uint32_t end)
+{
+	for (uint32_t g = 0; g < e->out.group_count; g++) {
+		bool twin = e->audit_twins & (1u << g);
+		uint32_t oldest = INDEX_NONE;
+
+		for (uint32_t i = first; i < end; i++) {
+			if ((e->parts[i].groups & (1u << g)) &&
+			    e->parts[i].says->decides[twin] < oldest)
+				oldest = e->parts[i].says->decides[twin];
+		}
+		if (oldest != INDEX_NONE)
+			set_default(e, g, oldest, e->parts[first].overrides, e->parts[first].level);
+	}
+}
+
+static void join_broken(struct effective *e, uint32_t first, uint32_t end)
+{
+	uint32_t oldest = INDEX_NONE;
+
+	for (uint32_t i = first; i < end; i++) {
+		if (e->parts[i].says->broken < oldest)
+			oldest = e->parts[i].says->broken;
+	}
+	if (oldest == INDEX_NONE || e->out.broken.len > 0)
+		return;
+	e->out.broken = policy_at(e, oldest)->broken;
+	e->out.broken_policy = policy_at(e, oldest)->title;
+}
+
+static void join_levels(struct effective *e)
+{
+	for (uint32_t first = 0, end; first < e->part_count; first = end) {
+		end = first;
+		while (end < e->part_count && e->parts[end].level == e->parts[first].level &&
+		       e->parts[end].overrides == e->parts[first].overrides)
+			e->out.needs_l7 |= e->parts[end++].says->needs_l7;
+		join_broken(e, first, end);
+		join_tokens(e, first, end);
+		join_defaults(e, first, end);
+	}
+}
+
+// ---- limits ------------------------------------------------------------------------------------
 
 static void join_limit_policy(struct effective *e, const struct rate_limit_policy *p)
 {
@@ -484,47 +459,61 @@ static int by_number(const void *a, const void *b)
 }
 
 struct found_limits {
-	uint32_t *list; // policies
+	uint32_t *list; // policies; NULL: they are only counted
 	uint32_t count;
 };
 
-// service: whose targets these are, INDEX_NONE: not a Service's.
-static void find_limits(const struct effective *e, struct related refs, uint32_t service,
-			struct found_limits *out)
+static void find_limits(const struct effective *e, uint32_t class, struct found_limits *out)
 {
-	for (uint32_t i = 0; i < refs.count; i++) {
-		const struct target_ref *r = &e->c->index.refs[refs.items[i]];
+	struct related limits = related_to(&e->c->index.class_limits, class);
 
-		if (r->limit != INDEX_NONE && (service == INDEX_NONE || target_fits(e, r, service)))
-			out->list[out->count++] = r->limit;
+	for (uint32_t i = 0; out->list && i < limits.count; i++)
+		out->list[out->count + i] = limits.items[i];
+	out->count += limits.count;
+}
+
+static void find_all_limits(const struct effective *e, struct found_limits *out)
+{
+	const struct compile_index *x = &e->c->index;
+	struct related classes = related_to(&x->namespace_classes, e->source->namespace);
+	uint32_t at = 0, service;
+
+	out->count = 0;
+	for (uint32_t i = 0; i < classes.count; i++)
+		find_limits(e, classes.items[i], out);
+	for (uint32_t i = 0; i < e->source->pod_classes.count; i++)
+		find_limits(e, e->source->pod_classes.items[i], out);
+	while (next_service(e, &at, &service)) {
+		classes = related_to(&x->service_classes, service);
+		for (uint32_t i = 0; i < classes.count; i++) {
+			if (class_fits(e, classes.items[i], service))
+				find_limits(e, classes.items[i], out);
+		}
 	}
 }
 
 // Every RateLimitPolicy on the way applies, each once, in order of age.
 static void join_limits(struct effective *e)
 {
-	uint32_t at = 0, service, room = namespace_refs(e).count + e->source->pod_targets.count;
 	struct found_limits found = {0};
 
-	while (next_service(e, &at, &service))
-		room += related_to(&e->c->index.service_targets, service).count;
-	found.list = arena_alloc(e->c->arena, room, sizeof(*found.list));
+	find_all_limits(e, &found);
+	if (found.count == 0)
+		return;
+	found.list = arena_alloc(e->c->arena, found.count, sizeof(*found.list));
 	if (!found.list) {
 		e->c->err = ERR_NOMEM;
 		return;
 	}
-	find_limits(e, namespace_refs(e), INDEX_NONE, &found);
-	find_limits(e, e->source->pod_targets, INDEX_NONE, &found);
-	at = 0;
-	while (next_service(e, &at, &service))
-		find_limits(e, related_to(&e->c->index.service_targets, service), service, &found);
-	if (found.count > 0)
-		qsort(found.list, found.count, sizeof(*found.list), by_number);
+	find_all_limits(e, &found);
+	qsort(found.list, found.count, sizeof(*found.list), by_number);
 	for (uint32_t i = 0; i < found.count; i++) {
 		if (i == 0 || found.list[i] != found.list[i - 1])
 			join_limit_policy(e, e->c->model->limits.items[found.list[i]]);
 	}
 }
+
+// ---- all of them -------------------------------------------------------------------------------
 
 static void break_for_ports(struct effective *e)
 {
@@ -538,7 +527,6 @@ static void break_for_ports(struct effective *e)
 struct slice effective_make(struct compiler *c, const struct effective_source *source)
 {
 	struct effective *e = c->effective;
-	uint32_t overrides, rest;
 
 	if (!e)
 		e = c->effective = malloc(sizeof(*e));
@@ -550,17 +538,17 @@ struct slice effective_make(struct compiler *c, const struct effective_source *s
 	       offsetof(struct effective, ways)); // what lies behind is filled as it is counted
 	e->c = c;
 	e->source = source;
-	e->out.rules = e->rules;
+	e->out.sets = e->sets;
 	e->out.groups = e->groups;
 	e->out.provider_ids = e->providers;
 	e->out.limit_ids = e->limits;
 	if (source->too_many_ports)
 		break_for_ports(e);
-	add_groups(e, &overrides, &rest);
-	join_overrides(e, overrides, rest);
-	join_levels(e, rest);
+	gather_parts(e);
+	add_groups(e);
+	join_levels(e);
 	join_limits(e);
-	effective_name_providers(e);
+	effective_refer(e);
 	effective_ask_tokens(e);
 	return effective_put(e);
 }

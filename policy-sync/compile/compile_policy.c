@@ -100,7 +100,7 @@ static void list_ports(struct compiler *c, uint32_t pod)
 		uint32_t number = services.items[i];
 		const struct service_object *s = c->model->services.items[number];
 
-		if (related_to(&c->index.service_targets, number).count == 0)
+		if (related_to(&c->index.service_classes, number).count == 0)
 			continue;
 		for (uint32_t k = 0; k < s->port_count; k++) {
 			if (s->ports[k].tcp)
@@ -155,7 +155,7 @@ static bool put_number(uint32_t *to, uint32_t *n, uint32_t room, uint32_t value)
 // The source as a run of numbers in the arena.
 static struct slice source_key(struct compiler *c, const struct effective_source *s)
 {
-	uint32_t room = 4 + 2 * s->service_count + s->pod_targets.count, n = 0;
+	uint32_t room = 4 + 2 * s->service_count + s->pod_classes.count, n = 0;
 	uint32_t *to = arena_alloc(c->arena, room, sizeof(*to));
 	bool good = to != NULL;
 
@@ -170,8 +170,8 @@ static struct slice source_key(struct compiler *c, const struct effective_source
 		good &= put_number(to, &n, room, s->services[i].service);
 		good &= put_number(to, &n, room, s->services[i].port);
 	}
-	for (uint32_t i = 0; i < s->pod_targets.count; i++)
-		good &= put_number(to, &n, room, s->pod_targets.items[i]);
+	for (uint32_t i = 0; i < s->pod_classes.count; i++)
+		good &= put_number(to, &n, room, s->pod_classes.items[i]);
 	return slice_make(to, good ? n * sizeof(*to) : 0);
 }
 
@@ -216,6 +216,7 @@ static struct slice policy_of(struct compiler *c, const struct effective_source 
 void compile_policies_deinit(struct compiler *c)
 {
 	free(c->effective);
+	statements_deinit(c);
 	free(c->ports);
 	free(c->made_ids);
 	free(c->made_keys);
@@ -231,7 +232,7 @@ uint32_t compile_pod_policies(struct compiler *c, uint32_t pod,
 {
 	struct effective_source source = {
 		.namespace = c->index.pod_namespace[pod],
-		.pod_targets = related_to(&c->index.pod_targets, pod),
+		.pod_classes = related_to(&c->index.pod_classes, pod),
 	};
 	struct pod_ports ports;
 	struct slice rest;

@@ -26,9 +26,9 @@ struct reach {
 
 struct reaching {
 	struct compiler *c;
-	struct reach *namespaces, *services, *refs; // by number
-	const struct reach **by_ref;		    // what each target reaches; NULL: nothing
-	struct lookup accounts;			    // of pods: namespace and name
+	struct reach *namespaces, *services, *classes; // by number
+	const struct reach **by_ref;		       // what each target reaches; NULL: nothing
+	struct lookup accounts;			       // of pods: namespace and name
 	struct lookup account_namespaces;
 };
 
@@ -149,27 +149,27 @@ static bool reach_init(struct reaching *w)
 
 	w->namespaces = arena_alloc(a, x->namespace_count, sizeof(*w->namespaces));
 	w->services = arena_alloc(a, m->services.count, sizeof(*w->services));
-	w->refs = arena_alloc(a, x->ref_count, sizeof(*w->refs));
+	w->classes = arena_alloc(a, x->class_count, sizeof(*w->classes));
 	w->by_ref = arena_alloc(a, x->ref_count, sizeof(*w->by_ref));
-	if (!w->namespaces || !w->services || !w->refs || !w->by_ref) {
+	if (!w->namespaces || !w->services || !w->classes || !w->by_ref) {
 		w->c->err = ERR_NOMEM;
 		return false;
 	}
 	for (uint32_t i = 0; i < m->pods.count && w->c->err == ERR_OK; i++) {
 		const struct pod *p = m->pods.items[i];
 		struct related services = related_to(&x->pod_services, i);
-		struct related refs = related_to(&x->pod_targets, i);
+		struct related classes = related_to(&x->pod_classes, i);
 
 		note_once(w, &w->accounts, lookup_hash_pair(p->namespace, p->service_account));
 		note_once(w, &w->account_namespaces, hash_bytes(p->namespace, 0));
 		if (is_gone(p))
 			continue;
-		if (related_to(&x->namespace_targets, x->pod_namespace[i]).count > 0)
+		if (related_to(&x->namespace_classes, x->pod_namespace[i]).count > 0)
 			add_whole_pod(w, &w->namespaces[x->pod_namespace[i]], i);
-		for (uint32_t k = 0; k < refs.count; k++)
-			add_whole_pod(w, &w->refs[refs.items[k]], i);
+		for (uint32_t k = 0; k < classes.count; k++)
+			add_whole_pod(w, &w->classes[classes.items[k]], i);
 		for (uint32_t k = 0; k < services.count; k++) {
-			if (related_to(&x->service_targets, services.items[k]).count == 0)
+			if (related_to(&x->service_classes, services.items[k]).count == 0)
 				continue;
 			add_pod(w, &w->services[services.items[k]], p);
 			add_service_ports(w, &w->services[services.items[k]],
@@ -179,26 +179,30 @@ static bool reach_init(struct reaching *w)
 	return w->c->err == ERR_OK;
 }
 
-static void reach_relate(struct reaching *w, const struct relation *targets, struct reach *list,
-			 uint32_t count)
+static struct reach *reach_of(struct reaching *w, uint32_t class)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		struct related refs = related_to(targets, i);
+	const struct target_class *c = &w->c->index.classes[class];
 
-		for (uint32_t k = 0; k < refs.count; k++)
-			w->by_ref[refs.items[k]] = &list[i];
+	switch (c->kind) {
+	case CLASS_SERVICE:
+		return &w->services[c->to];
+	case CLASS_NAMESPACE:
+		return &w->namespaces[c->to];
+	case CLASS_PODS:
+		return &w->classes[class];
+	case CLASS_NAMESPACES:
+		break;
 	}
+	return NULL;
 }
 
 static void reach_relate_all(struct reaching *w)
 {
 	const struct compile_index *x = &w->c->index;
 
-	reach_relate(w, &x->namespace_targets, w->namespaces, x->namespace_count);
-	reach_relate(w, &x->service_targets, w->services, w->c->model->services.count);
 	for (uint32_t i = 0; i < x->ref_count; i++) {
-		if (x->refs[i].target->kind == TARGET_POD)
-			w->by_ref[i] = &w->refs[i];
+		if (x->refs[i].class != INDEX_NONE)
+			w->by_ref[i] = reach_of(w, x->refs[i].class);
 	}
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What is settled when all levels have been joined: which provider a rule means, what tokens the groups ask
-// for; and the record. See effective.h.
+// What is settled when all levels have been joined: in which groups the sets of rules count and what their
+// names of providers mean there, what tokens the groups ask for; and the record. See effective.h.
 #include "common/snapshot_codec.h"
 #include "compile/effective.h"
-#include "io/crypto.h"
 
 // ---- providers ---------------------------------------------------------------------------------
 
@@ -17,67 +16,118 @@ static uint32_t provider_named(const struct effective *e, uint32_t bits, struct 
 	return INDEX_NONE;
 }
 
-// Those of the rule's groups in which its name means this provider.
-static uint32_t groups_meaning(const struct effective *e, uint32_t groups, struct slice name,
-			       uint32_t provider)
+// Those of the groups in which all names of a statement mean what they mean in the first of them.
+static uint32_t groups_meaning_the_same(const struct effective *e, const struct statement *says,
+					uint32_t groups)
 {
-	uint32_t same = 0;
+	uint32_t first = e->ways[__builtin_ctz(groups)].providers, same = groups;
 
 	for (uint32_t g = 0; g < e->out.group_count; g++) {
-		if ((groups & (1u << g)) &&
-		    provider_named(e, e->ways[g].providers, name) == provider)
-			same |= 1u << g;
+		uint32_t here = e->ways[g].providers;
+
+		for (uint32_t i = 0; (groups & (1u << g)) && here != first && i < says->name_count;
+		     i++) {
+			if (provider_named(e, here, says->names[i].name) !=
+			    provider_named(e, first, says->names[i].name))
+				same &= ~(1u << g);
+		}
 	}
 	return same;
 }
 
-// What a rule's name means in its first group. A Deny rule of no group counts all the same.
-static uint32_t first_meaning(const struct effective *e, uint32_t groups, struct slice name)
+// Does a name mean two providers, in different groups?
+static bool names_differ(const struct effective *e)
 {
-	if (groups == 0)
-		return provider_named(e, UINT32_MAX, name);
-	return provider_named(e, e->ways[__builtin_ctz(groups)].providers, name);
+	for (uint32_t i = 0; i < e->out.provider_count; i++) {
+		if (provider_named(e, UINT32_MAX, e->provider_names[i]) != i)
+			return true;
+	}
+	return false;
 }
 
-// A copy of the rule behind it; false: no room.
-static bool split_rule(struct effective *e, uint32_t at)
+static bool names_are_known(struct effective *e, const struct statement *says, uint32_t group)
 {
-	if (e->out.rule_count == SNAPSHOT_RULES_PER_POLICY_MAX)
+	for (uint32_t i = 0; i < says->name_count; i++) {
+		if (provider_named(e, e->ways[group].providers, says->names[i].name) != INDEX_NONE)
+			continue;
+		effective_break_at(e, says->names[i].policy,
+				   "a rule names a JWT provider that the policy does not have");
 		return false;
-	memmove(&e->rules[at + 1], &e->rules[at], (e->out.rule_count - at) * sizeof(e->rules[0]));
-	memmove(&e->rule_from[at + 1], &e->rule_from[at],
-		(e->out.rule_count - at) * sizeof(e->rule_from[0]));
-	e->out.rule_count++;
+	}
 	return true;
 }
 
-void effective_name_providers(struct effective *e)
+static bool add_set(struct effective *e, const struct statement *says, uint32_t groups,
+		    uint32_t providers)
 {
-	for (uint32_t i = 0; i < e->out.rule_count && e->out.broken.len == 0; i++) {
-		struct slice name = e->rules[i].jwt_provider;
-		uint32_t groups = e->rules[i].groups, provider, same;
-
-		if (name.len == 0)
-			continue;
-		provider = first_meaning(e, groups, name);
-		if (provider == INDEX_NONE) {
-			effective_break(
-				e, &e->rule_from[i]->origin, e->rules[i].policy,
-				"a rule names a JWT provider that the policy does not have");
-			return;
-		}
-		same = groups_meaning(e, groups, name, provider);
-		if (same != groups) {
-			if (!split_rule(e, i)) {
-				effective_break(e, &e->rule_from[i]->origin, e->rules[i].policy,
-						"more rules than a port of a pod may have");
-				return;
-			}
-			e->rules[i].groups = same;
-			e->rules[i + 1].groups = groups & ~same; // its turn comes next
-		}
-		e->rules[i].jwt_provider = e->providers[provider];
+	if (e->out.set_count == PARTS_MAX) {
+		effective_break_at(e, says->first,
+				   "more targets with policies than a port of a pod may have");
+		return false;
 	}
+	e->sets[e->out.set_count++] = (struct ss_set_ref){says->set_id, groups, providers};
+	return true;
+}
+
+static void refer_part(struct effective *e, const struct effective_part *p, bool differ)
+{
+	const struct statement *says = p->says;
+	uint32_t groups = effective_part_groups(e, p), same;
+
+	if (says->name_count == 0) {
+		(void)add_set(e, says, groups, 0);
+		return;
+	}
+	for (; groups; groups &= ~same) {
+		uint32_t first = (uint32_t)__builtin_ctz(groups);
+
+		same = groups_meaning_the_same(e, says, groups);
+		if (!names_are_known(e, says, first) ||
+		    !add_set(e, says, same, differ ? e->ways[first].providers : 0))
+			return;
+	}
+}
+
+// The policy at which a part has more rules than there is room for.
+static uint32_t policy_beyond(const struct effective *e, const struct effective_part *p,
+			      uint32_t room)
+{
+	struct related policies = related_to(&e->c->index.class_policies, p->class);
+
+	for (uint32_t i = 0; i < policies.count; i++) {
+		const struct security_policy *at = e->c->model->policies.items[policies.items[i]];
+		uint32_t rules = statement_spec(at, p->overrides)->rule_count;
+
+		if (at->broken.len > 0)
+			continue;
+		if (rules > room)
+			return policies.items[i];
+		room -= rules;
+	}
+	return p->says->first;
+}
+
+void effective_refer(struct effective *e)
+{
+	uint32_t room = SNAPSHOT_RULES_PER_POLICY_MAX;
+	bool differ = names_differ(e);
+
+	for (uint32_t i = 0; i < e->part_count && e->out.broken.len == 0; i++) {
+		const struct effective_part *p = &e->parts[i];
+
+		if (p->says->rule_count > room)
+			effective_break_at(e, policy_beyond(e, p, room),
+					   "more rules than a port of a pod may have");
+		else if (p->says->too_large)
+			effective_break_at(e, p->says->first,
+					   "more rules and values than a port of a pod may have");
+		else if (p->says->rule_count > 0)
+			refer_part(e, p, differ);
+		room -= p->says->rule_count > room ? room : p->says->rule_count;
+	}
+	// What refuses everything asks nobody.
+	if (e->out.broken.len > 0)
+		e->out.set_count = 0;
 }
 
 // ---- tokens ------------------------------------------------------------------------------------
@@ -120,48 +170,24 @@ void effective_ask_tokens(struct effective *e)
 
 // ---- the record --------------------------------------------------------------------------------
 
-// Too large for a record: it says so instead.
-static void shorten(struct effective *e, struct buf *b)
-{
-	if (e->out.rule_count > 0)
-		effective_break(e, &e->rule_from[0]->origin, e->rules[0].policy,
-				"more rules and values than a port of a pod may have");
-	e->out = (struct ss_policy){
-		.needs_l7 = e->out.needs_l7,
-		.broken = SLICE_LIT("more rules and values than a port of a pod may have"),
-		.broken_policy = e->out.rule_count > 0 ? e->rules[0].policy : e->out.broken_policy,
-	};
-	buf_deinit(b);
-	buf_init_growing(b, SNAPSHOT_RECORD_BYTES_MAX);
-	snapshot_encode_policy(b, &e->out);
-}
-
 // The id is what the policy says: pods with equal policies share one record.
 static struct slice put_record(struct effective *e)
 {
-	static const char digits[] = "0123456789abcdef";
-	uint8_t digest[32];
-	char id[33] = "";
+	char id[RECORD_ID_BYTES];
 	struct buf b;
 
-	buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX - 64);
+	buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
 	snapshot_encode_policy(&b, &e->out);
-	if (b.err != ERR_OK)
-		shorten(e, &b);
-	crypto_sha256(buf_slice(&b), digest);
-	for (int i = 0; i < 32; i++)
-		id[i] = digits[i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4];
-	e->out.id = slice_make(id, 32);
+	e->out.id = compile_record_id(buf_slice(&b), id);
 	if (!compile_has(e->c, SECTION_POLICIES, e->out.id)) {
-		buf_deinit(&b);
-		buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
+		buf_reset(&b);
 		snapshot_encode_policy(&b, &e->out);
 		compile_put(e->c, SECTION_POLICIES, e->out.id, buf_slice(&b));
 	}
 	if (b.err != ERR_OK)
-		e->c->err = b.err;
+		e->c->err = b.err; // all of it is bounded
 	buf_deinit(&b);
-	return arena_copy(e->c->arena, slice_make(id, 32));
+	return arena_copy(e->c->arena, e->out.id);
 }
 
 struct slice effective_put(struct effective *e)

@@ -114,8 +114,8 @@ static void evil_take(struct evil *v, const struct sync_message *m)
 {
 	struct sync_message welcome = {.type = SYNC_WELCOME,
 				       .version = SYNC_PROTO_VERSION,
-				       .schema_min = 1,
-				       .schema_max = 1};
+				       .schema_min = SNAPSHOT_SCHEMA_OLDEST,
+				       .schema_max = SNAPSHOT_SCHEMA_VERSION};
 
 	if (m->type == SYNC_HELLO) {
 		v->hellos++;

@@ -24,8 +24,8 @@ static void node_hello(struct node *n)
 	struct section_ref *refs = calloc(SNAPSHOT_SECTIONS_MAX, sizeof(*refs));
 	struct sync_message m = {.type = SYNC_HELLO,
 				 .version = n->version,
-				 .schema_min = 1,
-				 .schema_max = 1,
+				 .schema_min = SNAPSHOT_SCHEMA_OLDEST,
+				 .schema_max = SNAPSHOT_SCHEMA_VERSION,
 				 .node = slice_str(n->name),
 				 .token = slice_str(n->token),
 				 .public_key = slice_make(n->key.public_der, n->public_len),

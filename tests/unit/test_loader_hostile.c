@@ -205,10 +205,10 @@ static void older_and_other_versions_are_refused(void **state)
 	expect_nack(t, "generation 100.10 is not newer than the held 100.10");
 	say_all(&t->evil, &g, (struct generation){99, 1000});
 	expect_nack(t, "generation 99.1000 is not newer than the held 100.10");
-	say_manifest(&t->evil, &g, (struct generation){100, 11}, 2);
+	say_manifest(&t->evil, &g, (struct generation){100, 11}, SNAPSHOT_SCHEMA_VERSION + 1);
 	say_section(&t->evil, &g, 0);
 	say_commit(&t->evil, &g, (struct generation){100, 11});
-	expect_nack(t, "snapshot schema 2, we read 1 to 1");
+	expect_nack(t, "snapshot schema 3, we read 1 to 2");
 	// None of that hurts what comes after.
 	say_all(&t->evil, &g, (struct generation){101, 1});
 	expect_ack(t, (struct generation){101, 1});

@@ -31,6 +31,7 @@ RECORD(node, ss_node)
 RECORD(workload, ss_workload)
 RECORD(service, ss_service)
 RECORD(policy, ss_policy)
+RECORD(rule_set, ss_rule_set)
 RECORD(provider, ss_provider)
 RECORD(limit, ss_limit)
 RECORD(trust_root, ss_trust_root)
@@ -46,6 +47,7 @@ static const struct record {
 	{"workload", encode_workload, decode_workload, &snapshot_workload_table},
 	{"service", encode_service, decode_service, &snapshot_service_table},
 	{"policy", encode_policy, decode_policy, &snapshot_policy_table},
+	{"rule_set", encode_rule_set, decode_rule_set, &snapshot_rule_set_table},
 	{"provider", encode_provider, decode_provider, &snapshot_provider_table},
 	{"limit", encode_limit, decode_limit, &snapshot_limit_table},
 	{"trust_root", encode_trust_root, decode_trust_root, &snapshot_trust_root_table},
@@ -58,6 +60,7 @@ union any {
 	struct ss_workload workload;
 	struct ss_service service;
 	struct ss_policy policy;
+	struct ss_rule_set rule_set;
 	struct ss_provider provider;
 	struct ss_limit limit;
 	struct ss_trust_root root;

@@ -190,7 +190,7 @@ static void other_schemas_are_named(void **state)
 	arena_init(&a, 1 << 20);
 	make(&b, SNAPSHOT_SCHEMA_VERSION + 1);
 	assert_int_equal(snapshot_file_decode(buf_slice(&b), &a, &f, &why), ERR_VERSION);
-	assert_string_equal(why.text, "snapshot schema 2, we read 1 to 1");
+	assert_string_equal(why.text, "snapshot schema 3, we read 1 to 2");
 	arena_deinit(&a);
 	buf_deinit(&b);
 }

@@ -179,7 +179,7 @@ static void test_two_tokens(void **state)
 	static uint8_t other_scratch[16384];
 	struct arena other;
 	struct jwt second;
-	struct policy_token more = {&second, SLICE_LIT("b")};
+	struct policy_token more = {.jwt = &second, .provider = SLICE_LIT("b")};
 	struct slice carol = SLICE_LIT("carol");
 	struct ss_claim_match claim = {SLICE_LIT("sub"), &carol, 1};
 	struct ss_rule rule = rule_of("r", RULE_DENY);

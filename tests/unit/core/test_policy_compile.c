@@ -45,6 +45,15 @@ static const struct policy *compiled(const struct ss_policy *p)
 	return c;
 }
 
+// Its only set of rules.
+static const struct policy_set *compiled_set(const struct ss_policy *p)
+{
+	const struct policy *c = compiled(p);
+
+	assert_int_equal(c->part_count, 1);
+	return c->parts[0].set;
+}
+
 // The rules of a set, as a mask of the first 64.
 static uint64_t rules(const struct rule_set *set)
 {
@@ -70,7 +79,7 @@ static void each_attribute_has_its_column(void **state)
 		{.name = L("all open")},
 	};
 	struct ss_policy p = {.groups = &group, .group_count = 1, .rules = list, .rule_count = 8};
-	const struct policy *c = compiled(&p);
+	const struct policy_set *c = compiled_set(&p);
 
 	(void)state;
 	for (int column = 0; column < COLUMN_COUNT; column++) {
@@ -81,7 +90,7 @@ static void each_attribute_has_its_column(void **state)
 	assert_int_equal(rules(&c->reads_request), 0x78); // method, path, host, token
 	p.rules = &list[7];
 	p.rule_count = 1;
-	c = compiled(&p);
+	c = compiled_set(&p);
 	for (int column = 0; column < COLUMN_COUNT; column++)
 		assert_false(c->used[column]);
 	assert_int_equal(c->source_kinds, 0);
@@ -95,13 +104,13 @@ static void effects_are_sets(void **state)
 {
 	struct cidr net = {addr_from_v4(0x0a000000), 104};
 	struct slice text = L("x");
-	struct ss_group groups[2] = {{.target = L("t0")}, {.target = L("t1")}};
+	struct ss_group group = {.target = L("t0")};
 	struct ss_rule list[] = {
 		{.action = RULE_DENY},
 		{.action = RULE_DENY, .mode = MODE_AUDIT},
-		{.action = RULE_ALLOW, .groups = 1},
-		{.action = RULE_ALLOW, .groups = 2, .mode = MODE_AUDIT},
-		{.action = RULE_ALLOW, .groups = 3},
+		{.action = RULE_ALLOW},
+		{.action = RULE_ALLOW, .mode = MODE_AUDIT},
+		{.action = RULE_ALLOW},
 		{.action = RULE_DENY, .client_cidrs = &net, .client_cidr_count = 1},
 		{.action = RULE_DENY,
 		 .client_cidrs = &net,
@@ -114,26 +123,63 @@ static void effects_are_sets(void **state)
 		 .method_count = 1},
 		{.action = RULE_ALLOW, .client_cidrs = &net, .client_cidr_count = 1},
 	};
-	struct ss_policy p = {.groups = groups, .group_count = 2, .rules = list, .rule_count = 9};
-	const struct policy *c = compiled(&p);
+	struct ss_policy p = {.groups = &group, .group_count = 1, .rules = list, .rule_count = 9};
+	const struct policy_set *c = compiled_set(&p);
 
 	(void)state;
 	assert_int_equal(rules(&c->deny), 0xa1);
 	assert_int_equal(rules(&c->deny_audit), 0x42);
 	assert_int_equal(rules(&c->deny_all), 0xe3);
-	assert_int_equal(rules(&c->allow[0]), 0x14);
-	assert_int_equal(rules(&c->allow[1]), 0x10);
-	assert_int_equal(rules(&c->allow_all[1]), 0x18);
+	assert_int_equal(rules(&c->allow), 0x114);
+	assert_int_equal(rules(&c->allow_all), 0x11c);
 	assert_int_equal(rules(&c->address), 0x20); // nothing but CIDRs, and enforced
 	assert_true(c->has_address);
 	assert_true(c->audits);
 	p.rule_count = 1;
-	c = compiled(&p);
+	c = compiled_set(&p);
 	assert_false(c->audits);
 	assert_false(c->has_address);
-	groups[1].default_mode = MODE_AUDIT;
+	group.default_mode = MODE_AUDIT;
 	assert_true(compiled(&p)->audits);
-	groups[1].default_mode = MODE_ENFORCE;
+	group.default_mode = MODE_ENFORCE;
+}
+
+// Rules that follow each other and belong to the same groups are asked at once.
+static void groups_make_parts(void **state)
+{
+	struct ss_group groups[2] = {{.target = L("t0")}, {.target = L("t1")}};
+	struct ss_rule list[] = {{.groups = 1}, {.groups = 1}, {.groups = 3}, {.groups = 1}};
+	struct ss_rule shared[] = {{.name = L("s")}};
+	struct ss_set_ref ref = {L("set"), 2, 0};
+	struct ss_policy p = {.groups = groups,
+			      .group_count = 2,
+			      .rules = list,
+			      .rule_count = 4,
+			      .sets = &ref,
+			      .set_count = 1};
+	const struct policy *own = compiled(&p), *c = NULL;
+	const struct policy_set *set = NULL;
+
+	(void)state;
+	assert_int_equal(own->part_count, 3);
+	assert_int_equal(own->parts[0].set->count, 2);
+	assert_int_equal(own->parts[1].groups, 3);
+	assert_int_equal(policy_set_compile(shared, 1, &arena, &set), ERR_OK);
+	assert_int_equal(policy_link(own, &set, &arena, &c), ERR_OK);
+	assert_int_equal(c->part_count, 4);
+	assert_ptr_equal(c->parts[3].set, set); // not a copy
+	assert_int_equal(c->parts[3].groups, 2);
+	assert_true(c->parts[3].by_name);
+	assert_ptr_equal(policy_rule(c, 3), &list[3]);
+	assert_ptr_equal(policy_rule(c, 4), &shared[0]);
+	assert_null(policy_rule(c, 5));
+	ref.groups = 4;
+	assert_int_equal(compile(&p, &own), ERR_MALFORMED);
+	ref = (struct ss_set_ref){L("set"), 1, 1};
+	assert_int_equal(compile(&p, &own), ERR_MALFORMED);
+	ref.providers = 0;
+	p.set_count = SNAPSHOT_SETS_PER_POLICY_MAX + 1; // never read: refused by its count
+	assert_int_equal(compile(&p, &own), ERR_TOO_LARGE);
 }
 
 static void conditions_by_position(void **state)
@@ -146,7 +192,7 @@ static void conditions_by_position(void **state)
 		{.name = L("none")},
 	};
 	struct ss_policy p = {.groups = &group, .group_count = 1, .rules = list, .rule_count = 3};
-	const struct policy *c = compiled(&p);
+	const struct policy_set *c = compiled_set(&p);
 
 	(void)state;
 	assert_int_equal(c->header_count, 2);
@@ -173,7 +219,8 @@ static void only_what_is_named_is_looked_up(void **state)
 			       .hosts = hosts,
 			       .host_count = 2};
 	struct ss_policy p = {.groups = &group, .group_count = 1, .rules = &rule, .rule_count = 1};
-	const struct policy *c = compiled(&p);
+	const struct policy_set *c = compiled_set(&p);
+	const struct policy *none;
 	struct rule_bits bits = {0};
 	struct addr masked = addr_from_v4(0x0a000000);
 
@@ -188,8 +235,8 @@ static void only_what_is_named_is_looked_up(void **state)
 			   &bits);
 	assert_int_equal(bits.live, 1);
 	nets[2].bits = 129;
-	assert_int_equal(compile(&p, &c), ERR_RANGE);
-	assert_null(c);
+	assert_int_equal(compile(&p, &none), ERR_RANGE);
+	assert_null(none);
 }
 
 static void limits_hold_to_the_one(void **state)
@@ -309,6 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_attribute_has_its_column, setup, teardown),
 		cmocka_unit_test_setup_teardown(effects_are_sets, setup, teardown),
+		cmocka_unit_test_setup_teardown(groups_make_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(conditions_by_position, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_what_is_named_is_looked_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits_hold_to_the_one, setup, teardown),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Random policies and inputs: core/policy answers as the reference does, which evaluates the prose rule by
-// rule. Values come from small sets, so that rules meet, overlap and nearly match.
+// rule; and so it does where the same rules lie in sets that policies share, a level each. Values come from small sets, so that rules meet, overlap and nearly match.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +17,7 @@
 #define LARGE_EVERY 40 // policies: one that takes several words of a set
 #define TOKENS	    7
 #define LIST_MAX    3
+#define LEVELS_MAX  5
 
 static uint64_t seed;
 
@@ -219,6 +220,55 @@ static struct ss_policy random_policy(uint32_t n)
 	return p;
 }
 
+// ---- the same in levels ------------------------------------------------------------------------
+
+// Rules as a set has them: without groups, and with a name where the joined policy has the id that this
+// means there.
+struct levels {
+	struct ss_rule rules[RULES_MAX];
+	struct ss_set_ref refs[LEVELS_MAX];
+	const struct policy_set *sets[LEVELS_MAX];
+};
+
+// Gives the rules of p to levels: from then on it is what those say joined.
+static const struct policy *random_levels(struct ss_policy *p, struct levels *to, struct arena *a)
+{
+	struct slice ids[] = {slice_str(providers[0]), slice_str(providers[1])};
+	struct ss_policy *of = arena_alloc(a, 1, sizeof(*of));
+	const struct policy *own = NULL, *linked = NULL;
+	uint32_t first = 0, count = 1 + below(LEVELS_MAX);
+
+	*of = *p;
+	of->rule_count = 0;
+	of->sets = to->refs;
+	of->set_count = count;
+	of->provider_ids = ids;
+	of->provider_count = COUNT(ids);
+	for (uint32_t n = 0; n < count; n++) {
+		uint32_t end =
+			n + 1 == count ? p->rule_count : first + below(p->rule_count - first + 1);
+		uint32_t mask = below(1u << p->group_count), meant = below(COUNT(ids));
+
+		to->refs[n] = (struct ss_set_ref){.groups = mask, .providers = 1u << meant};
+		for (uint32_t i = first; i < end; i++) {
+			p->rules[i].groups = mask;
+			to->rules[i] = p->rules[i];
+			to->rules[i].groups = 0;
+			if (p->rules[i].jwt_provider.len == 0)
+				continue;
+			p->rules[i].jwt_provider = ids[meant];
+			to->rules[i].jwt_provider = SLICE_LIT("name");
+		}
+		assert_int_equal(policy_set_compile(&to->rules[first], end - first, a,
+						    &to->sets[n]),
+				 ERR_OK);
+		first = end;
+	}
+	assert_int_equal(policy_compile(of, a, &own), ERR_OK);
+	assert_int_equal(policy_link(own, to->sets, a, &linked), ERR_OK);
+	return linked;
+}
+
 // ---- random inputs -----------------------------------------------------------------------------
 
 struct request {
@@ -269,9 +319,11 @@ static void random_input(struct policy_input *in, struct request *r, struct poli
 	if (count > 0) {
 		in->token = &PICK(tokens);
 		in->token_provider = slice_str(providers[0]);
+		in->token_name = SLICE_LIT("name");
 	}
 	if (count > 1) {
-		*more = (struct policy_token){&PICK(tokens), slice_str(providers[1])};
+		*more = (struct policy_token){&PICK(tokens), slice_str(providers[1]),
+					      SLICE_LIT("name"), 1};
 		in->more_tokens = more;
 		in->more_token_count = 1;
 	}
@@ -360,6 +412,7 @@ static void compare(const struct ss_policy *p, const struct policy *compiled, ui
 static void test_random(void **state)
 {
 	static uint8_t token_scratch[TOKENS][8192];
+	static struct levels levels;
 	struct tally t = {0};
 
 	(void)state;
@@ -380,6 +433,9 @@ static void test_random(void **state)
 
 		arena_init(&a, 16u << 20);
 		assert_int_equal(policy_compile(&p, &a, &compiled), ERR_OK);
+		for (int i = 0; i < INPUTS; i++)
+			compare(&p, compiled, n, &t);
+		compiled = random_levels(&p, &levels, &a);
 		for (int i = 0; i < INPUTS; i++)
 			compare(&p, compiled, n, &t);
 		arena_deinit(&a);

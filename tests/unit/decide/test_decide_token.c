@@ -267,7 +267,7 @@ static void test_given_token_is_ignored(void **state)
 	world_provider(w, 0, "idp", ISSUER);
 	w->policy.jwt_optional = true;
 	rule_needs(w, "idp", "alice");
-	struct policy_token more = {&forged, w->providers[0].id};
+	struct policy_token more = {.jwt = &forged, .provider = w->providers[0].id};
 
 	w->in.token = &forged;
 	w->in.token_provider = w->providers[0].id;

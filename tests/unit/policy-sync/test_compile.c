@@ -362,8 +362,8 @@ static void paths_are_compared_in_canonical_form(void **state)
 			 "{path: "
 			 "{value: //x/../%61dmin}}}]}"));
 	assert_int_equal(t.findings.errors, 0);
-	assert_true(slice_eq_str(policy_source(texts_policy(&t, Z, 8080))->rules[0].paths[0].value,
-				 "/admin"));
+	assert_true(
+		slice_eq_str(policy_rule(texts_policy(&t, Z, 8080), 0)->paths[0].value, "/admin"));
 	texts_close(&t);
 }
 

@@ -90,19 +90,22 @@ static void a_name_means_what_its_service_says(void **state)
 			  POLICY("b", Z2, JWT("a", "https://b")));
 	p = policy_source(texts_policy(&t, Z, 8080));
 	assert_int_equal(p->broken.len, 0);
-	assert_int_equal(p->rule_count, 2);
-	assert_int_equal(p->rules[0].groups | p->rules[1].groups, 3);
-	assert_int_equal(p->rules[0].groups & p->rules[1].groups, 0);
+	assert_int_equal(p->set_count, 2);
+	assert_true(slice_eq(p->sets[0].set_id, p->sets[1].set_id));
+	assert_int_equal(p->sets[0].groups | p->sets[1].groups, 3);
+	assert_int_equal(p->sets[0].groups & p->sets[1].groups, 0);
 	for (uint32_t i = 0; i < 2; i++) {
-		uint32_t group = (uint32_t)__builtin_ctz(p->rules[i].groups);
+		uint32_t group = (uint32_t)__builtin_ctz(p->sets[i].groups);
+		uint32_t provider = (uint32_t)__builtin_ctz(p->sets[i].providers);
 		bool b = slice_eq_str(p->groups[group].target, "Service/shop/z2");
 
-		assert_true(slice_eq_str(p->rules[i].jwt_provider, b ? "shop/b/a" : "shop/a/a"));
+		assert_int_equal(p->sets[i].providers, 1u << provider);
+		assert_true(slice_eq_str(p->provider_ids[provider], b ? "shop/b/a" : "shop/a/a"));
 	}
 	// One meaning is one rule.
 	p = policy_source(texts_policy(&t, Z, 9090));
-	assert_int_equal(p->rule_count, 1);
-	assert_true(slice_eq_str(p->rules[0].jwt_provider, "shop/a/a"));
+	assert_int_equal(p->set_count, 1);
+	assert_int_equal(p->sets[0].providers, 0);
 	texts_close(&t);
 	// A Service without such a provider, and one that is none here.
 	build(&t, POLICY("n", NAMESPACE, READERS) POLICY("a", SERVICE_Z, JWT("a", "https://a"))
