@@ -26,6 +26,7 @@
 #define SNAPSHOT_LIMITS_MAX		  50000
 #define SNAPSHOT_ADDRS_PER_OBJECT_MAX	  64
 #define SNAPSHOT_PORTS_PER_OBJECT_MAX	  256
+#define SNAPSHOT_UPGRADES_MAX		  8
 #define SNAPSHOT_RULES_PER_POLICY_MAX	  4096 // and as many of one set
 #define SNAPSHOT_SETS_PER_POLICY_MAX	  1024
 #define SNAPSHOT_RULE_SETS_MAX		  100000
@@ -63,6 +64,8 @@ struct ss_meta {
 	uint32_t connect_timeout_ms;	  // to a pod
 	uint32_t hold_timeout_ms;	  // an unknown local source is held as long
 	uint32_t connections_per_pod_max; // 0: the built-in default
+	struct slice *upgrades;		  // that may pass beside websocket, tokens (RFC 9110 7.8)
+	uint32_t upgrade_count;
 };
 
 struct ss_node {

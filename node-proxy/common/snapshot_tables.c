@@ -32,6 +32,7 @@ static const struct field meta_fields[] = {
 	F(6, FIELD_U32, ss_meta, connect_timeout_ms, 0),
 	F(7, FIELD_U32, ss_meta, hold_timeout_ms, 0),
 	F(8, FIELD_U32, ss_meta, connections_per_pod_max, 0),
+	A(9, FIELD_TEXTS, ss_meta, upgrades, upgrade_count, SNAPSHOT_UPGRADES_MAX),
 };
 TABLE(meta, ss_meta);
 

@@ -2,14 +2,10 @@
 // First-bytes detection; see detect.h.
 #include "core/detect.h"
 
-// Longest method that is looked for before saying "not HTTP" (RFC 9110 has none above 7; WebDAV's
-// longest registered one is UPDATEREDIRECTREF, 17).
-#define METHOD_BYTES_MAX 24
+#include "core/http1.h"
 
-static bool method_byte(uint8_t c)
-{
-	return (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
-}
+// Longest method that is looked for before saying "not HTTP": one that is too long for us is told so.
+#define METHOD_BYTES_MAX (4 * HTTP1_METHOD_MAX)
 
 static bool white_space(uint8_t c)
 {
@@ -45,7 +41,7 @@ enum detect_protocol detect_first_bytes(struct slice head)
 	for (size_t i = 0; i < head.len; i++) {
 		if (head.ptr[i] == ' ')
 			return i > 0 ? DETECT_HTTP1 : DETECT_UNKNOWN;
-		if (!method_byte(head.ptr[i]) || i >= METHOD_BYTES_MAX)
+		if (!http1_is_token(slice_make(&head.ptr[i], 1)) || i >= METHOD_BYTES_MAX)
 			return DETECT_UNKNOWN;
 	}
 	return DETECT_NEED_MORE;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// HTTP/1.1 messages (RFC 9110, RFC 9112) by llhttp: a head is parsed when it is whole, in place,
-// strict; the body is only framed. What is ambiguous is an error here and never travels on.
+// HTTP/1.1 messages (RFC 9110, RFC 9112): a head is parsed by llhttp when it is whole, in place, strict; the
+// body is only framed. What is ambiguous is an error here and never travels on.
 // The caller owns the bytes; spans point into them.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include "common/slice.h"
 
 #define HTTP1_HEADERS_MAX 100
-#define HTTP1_STATE_WORDS 24
+#define HTTP1_METHOD_MAX  64
 #define HTTP1_TRAILER_MAX 20 // longer than any name that is no trailer's
 
 struct http1_header {
@@ -16,31 +16,46 @@ struct http1_header {
 	struct slice value; // without surrounding OWS
 };
 
+// What Connection fields say (RFC 9110 7.6.1), a bit each.
+enum http1_option {
+	HTTP1_OPTION_CLOSE = 1,
+	HTTP1_OPTION_KEEP_ALIVE = 2,
+	HTTP1_OPTION_UPGRADE = 4,
+	HTTP1_OPTION_OTHER = 8,
+};
+
 struct http1_message {
-	struct slice method;
+	struct slice method; // any token
 	struct slice target; // as sent
 	uint16_t status;     // responses
 	uint8_t minor;	     // HTTP/1.minor
+	uint8_t options;     // of Connection
 	bool keep_alive;     // may another message follow?
-	bool upgrade;	     // HTTP/1.1, Connection: upgrade with one Upgrade field
+	bool upgrade;	     // HTTP/1.1, Connection: upgrade and an Upgrade field
 	bool chunked;
 	bool has_length;
+	bool until_close; // nothing frames the response but the connection's end
 	bool expects_continue;
 	uint64_t content_length;
 	struct slice host; // requests: the Host field
-	struct slice upgrade_token;
 	uint32_t header_count;
 	struct http1_header headers[HTTP1_HEADERS_MAX];
 };
 
+enum http1_framing {
+	HTTP1_NO_BODY = 0,
+	HTTP1_LENGTH,
+	HTTP1_CHUNKED,
+	HTTP1_UNTIL_CLOSE,
+};
+
 struct http1 {
-	uint64_t state[HTTP1_STATE_WORDS]; // llhttp_t
-	struct http1_message *message;	   // being filled; borrowed for http1_head
-	const char *error;		   // static text
-	uint32_t overhead_bytes;	   // chunk extensions and trailers so far
-	bool in_field;
+	const char *error;	 // static text
+	uint64_t left;		 // of a body with a length, or of the chunk
+	uint32_t overhead_bytes; // chunk extensions and trailers so far
+	uint8_t framing;	 // enum http1_framing
+	uint8_t chunk;		 // where in the chunked coding's grammar
 	bool complete;
-	bool head_done;
 	bool is_response;
 	bool skip_body; // response to HEAD
 	uint8_t trailer_bytes;
@@ -55,17 +70,28 @@ void http1_init_response(struct http1 *p, bool to_head);
 // (bare LF, NUL) with p untouched. *scanned remembers how far the search got; start with 0.
 enum err must_check http1_find_head(struct slice in, size_t *scanned, size_t *head_bytes);
 // Parse a head that http1_find_head measured. ERR_MALFORMED (p->error says what), ERR_TOO_LARGE (too many
-// fields), ERR_UNSUPPORTED (CONNECT; a method that llhttp does not know; a version other than 1.0 and
+// fields), ERR_UNSUPPORTED (CONNECT, PRI; a method beyond HTTP1_METHOD_MAX; a version other than 1.0 and
 // 1.1).
 enum err must_check http1_head(struct http1 *p, struct slice head, struct http1_message *out);
 // After the head: frame the body. *used bytes of in belong to this message; *complete: it ends
 // there. ERR_MALFORMED.
 enum err must_check http1_body(struct http1 *p, struct slice in, size_t *used, bool *complete);
+// For http1_head: what follows it.
+void http1_body_init(struct http1 *p, enum http1_framing framing, uint64_t length);
 // Is the message complete without (more) body bytes?
 bool http1_is_complete(const struct http1 *p);
 // The peer closed: a response without framing ends here (true), everything else was cut (false).
 bool http1_finish(struct http1 *p);
 
+// A response of this status has no body, whatever its fields say (RFC 9110 6.4.1, 15.2, 15.3.5).
+bool http1_is_bodiless(uint16_t status);
+// Of these methods a body is read by every server that knows them: their RFCs give it a meaning. What others
+// leave unread of one is their connection's next request.
+bool http1_method_has_body(struct slice method);
+// RFC 9110 5.6.2.
+bool http1_is_token(struct slice s);
+// The next element of a comma-separated list, without OWS; empty ones are passed over. False: there is none.
+bool http1_next_element(struct slice *rest, struct slice *element);
 // First field of that (lower-case) name; false if absent.
 bool http1_find(const struct http1_message *m, struct slice lower_name, struct slice *value);
 // How many fields of that name there are.

@@ -3,13 +3,13 @@
 // of a request until its answer is complete; an idle keep-alive connection holds none.
 #pragma once
 
-#include "core/http1.h"
+#include "core/http1_edit.h"
 #include "core/match.h"
 #include "path/exchange.h"
 
 #define HTTP_LOG_PATH_MAX   256
 #define HTTP_LOG_HOST_MAX   128
-#define HTTP_LOG_METHOD_MAX 24
+#define HTTP_LOG_METHOD_MAX HTTP1_METHOD_MAX
 // Empty lines before a request that are skipped (RFC 9112 2.2 asks for one).
 #define EMPTY_LINES_MAX 4
 // Requests of one connection that are looked at in a turn: who sends thousands at once waits as others do.
@@ -18,11 +18,9 @@
 struct http {
 	struct http1 request;
 	struct http1 response;
-	size_t scanned[SIDES]; // http1_find_head's progress
-	uint32_t head_bytes;   // of the request, at the front of in[DOWN]; 0 once forwarded
-	uint32_t target_offset;
-	uint32_t target_bytes;
-	bool rewrite;		// forward canonical instead of the target as sent
+	size_t scanned[SIDES];	// http1_find_head's progress
+	uint32_t head_bytes;	// of the request, at the front of in[DOWN]; 0 once forwarded
+	struct http1_edit edit; // of the request's head
 	bool request_forwarded; // at least a byte went upstream
 	bool reused;		// over a connection that had carried a request before
 	bool response_begun;	// at least a byte of the final response went downstream
@@ -31,7 +29,10 @@ struct http {
 	bool keep_alive;	// the client may send another request
 	bool to_head;		// the method is HEAD
 	bool expects_continue;	// the client may be waiting to be asked for the body
-	bool upgrade;
+	bool pod_closes;	// it was asked to behind its answer
+	bool pod_spent;		// behind its answer may be what is no answer
+	bool ending;		// the answer is whole; what comes of either side is thrown away
+	uint32_t upgrades;	// that were offered and may pass, as http1_upgrades says
 	uint16_t status;
 	uint32_t interim_bytes; // heads of 1xx responses so far
 	const char *error;	// static text: why a message was refused
@@ -39,8 +40,7 @@ struct http {
 	char method[HTTP_LOG_METHOD_MAX];
 	char path[HTTP_LOG_PATH_MAX];
 	char host[HTTP_LOG_HOST_MAX];
-	uint32_t canonical_bytes;
-	uint8_t *canonical; // canonical path and query, in a chunk of the worker; NULL: as sent
+	uint8_t *canonical; // path and query, in a chunk of the worker; NULL: as sent
 };
 
 // NULL: pool is full.
@@ -52,6 +52,10 @@ enum step http_judge(struct exchange *x, size_t head_bytes);
 enum step http_relay_request(struct exchange *x);
 enum step http_relay_response(struct exchange *x);
 enum step http_upstream_ended(struct exchange *x, bool reset);
+// The pod, or the rest of a body, has been waited for long enough (h->ending).
+enum step http_end_timeout(struct exchange *x);
+// What the next hop is to see, but for what the message itself says.
+struct http1_hop http_hop(const struct exchange *x);
 // The answer is queued whole and the connection ends behind it: log, FIN, linger.
 enum step finish_after_reply(struct exchange *x);
 // The exchange is whole: log it, then the next request of the connection.

@@ -74,6 +74,8 @@
 // A local reply lingers: so many bytes of the request are read and thrown away, for so long.
 #define LINGER_BYTES_MAX (1u << 20)
 #define LINGER_MS	 2000
+// A pod that was asked to close behind its answer is waited for so long before the next request.
+#define POD_END_MS 250
 // A leg that cannot be sent to for so long is dead (TCP_USER_TIMEOUT); half-closed exchanges without a byte in
 // either direction for so long are ended (as long as kube-proxy waits in CLOSE_WAIT).
 #define USER_TIMEOUT_MS	       30000

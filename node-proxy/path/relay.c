@@ -158,7 +158,7 @@ enum step relay_enter(struct exchange *x)
 enum step relay_on_event(struct exchange *x, enum event e)
 {
 	if (e == EVENT_TIMER)
-		return relay_on_timer(x);
+		return x->l7 && x->http->ending ? http_end_timeout(x) : relay_on_timer(x);
 	if (e < EVENT_RESET_DOWN)
 		x->moved_ns = x->worker->now_ns;
 	relay_watch_half_closed(x);

@@ -90,7 +90,7 @@ static bool reply_may_continue(const struct exchange *x)
 	const struct http *h = x->http;
 
 	return h && h->keep_alive && h->head_bytes > 0 && http1_is_complete(&h->request) &&
-	       !h->upgrade;
+	       !h->upgrades;
 }
 
 static enum err reply_write(struct exchange *x, bool keep)

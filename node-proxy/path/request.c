@@ -110,7 +110,8 @@ static enum err target_parse(const struct http1_message *m, struct arena *scratc
 }
 
 // The canonical form goes on to the pod: what was judged is what arrives.
-static enum err target_keep(struct exchange *x, const struct target *t)
+static enum err target_keep(struct exchange *x, const struct http1_message *m, struct slice head,
+			    const struct target *t)
 {
 	struct http *h = x->http;
 	size_t bytes = t->path.len + t->query.len;
@@ -125,9 +126,8 @@ static enum err target_keep(struct exchange *x, const struct target *t)
 	memcpy(h->canonical, t->path.ptr, t->path.len);
 	if (t->query.len > 0)
 		memcpy(h->canonical + t->path.len, t->query.ptr, t->query.len);
-	h->canonical_bytes = (uint32_t)bytes;
-	h->rewrite = true;
-	return ERR_OK;
+	return http1_edit_put(&h->edit, (size_t)(m->target.ptr - head.ptr), m->target.len,
+			      slice_make(h->canonical, bytes));
 }
 
 // ---- judging -----------------------------------------------------------------------------------
@@ -211,18 +211,38 @@ static enum step request_unreadable(struct exchange *x, enum err err, const char
 	return http_refuse(x, 400, END_BAD_REQUEST, error);
 }
 
-// What else than a path and a policy can say about a request that has been read.
-static enum step request_check_upgrade(struct exchange *x, const struct http1_message *m)
+struct http1_hop http_hop(const struct exchange *x)
 {
-	if (!m->upgrade)
-		return STEP_NEXT;
-	if (!slice_eq_nocase(m->upgrade_token, SLICE_LIT("websocket")))
-		return http_refuse(x, 501, END_BAD_REQUEST, "upgrade to other than websocket");
-	// RFC 6455 4.1. A server that upgrades does not read a body: it would be taken for frames.
-	if (!slice_eq_str(m->method, "GET") || !http1_is_complete(&x->http->request))
+	const struct ss_meta *meta = snapshot_meta(x->pin->snapshot);
+
+	return (struct http1_hop){.upgrades = meta->upgrades, .upgrade_count = meta->upgrade_count};
+}
+
+// A server that upgrades does not read a body: it would be taken for what the upgrade speaks. A websocket
+// is asked for by GET (RFC 6455 4.1).
+static bool request_may_upgrade(const struct http *h, const struct http1_message *m)
+{
+	return http1_is_complete(&h->request) &&
+	       (!(h->upgrades & 1) || slice_eq_str(m->method, "GET"));
+}
+
+// How the head goes on.
+static enum step request_edit(struct exchange *x, const struct http1_message *m, struct slice head)
+{
+	struct http *h = x->http;
+	struct http1_hop hop = http_hop(x);
+	bool others;
+
+	if (m->upgrade)
+		h->upgrades = http1_upgrades(m, &hop, &others);
+	if (h->upgrades && !request_may_upgrade(h, m))
 		return http_refuse(x, 400, END_BAD_REQUEST,
 				   "an upgrade that is no GET, or with a body");
-	x->http->upgrade = true;
+	h->pod_closes = !http1_is_complete(&h->request) && !http1_method_has_body(m->method);
+	hop.upgrade = h->upgrades != 0;
+	hop.close = h->pod_closes;
+	if (http1_edit_hop(&h->edit, m, head, &hop) != ERR_OK)
+		return http_refuse(x, 431, END_TOO_LARGE, "Connection names too many fields");
 	return STEP_NEXT;
 }
 
@@ -247,23 +267,23 @@ enum step http_judge(struct exchange *x, size_t head_bytes)
 	h->host_len = copy_text(h->host, sizeof(h->host), m->host);
 	if (err != ERR_OK)
 		return request_unreadable(x, err, h->request.error);
-	enum step step = request_check_upgrade(x, m);
+	enum step step = request_edit(x, m, head);
 
 	if (step != STEP_NEXT)
 		return step;
 	h->to_head = slice_eq_str(m->method, "HEAD");
 	h->expects_continue = m->expects_continue;
-	h->target_offset = (uint32_t)(m->target.ptr - head.ptr);
-	h->target_bytes = (uint32_t)m->target.len;
 	enforce_context(x, &scratch, &context);
 	err = target_parse(m, &scratch, &target);
 	if (err == ERR_OK)
-		err = target_keep(x, &target);
+		err = target_keep(x, m, head, &target);
 	if (err != ERR_OK)
 		return request_unreadable(x, err == ERR_NOMEM ? ERR_TOO_LARGE : err,
 					  "request target or host cannot be made canonical");
 	h->path_len = copy_text(h->path, sizeof(h->path), target.path);
-	h->keep_alive = m->keep_alive; // behind a request that cannot be read nothing is
+	// Behind a request that cannot be read nothing is; and who speaks HTTP/1.0 is told by the pod's answer
+	// that its connection stays, if it does.
+	h->keep_alive = m->keep_alive && (m->minor == 1 || !h->pod_closes);
 	return request_decide(x, m, &target, &scratch, &context);
 }
 

@@ -4,6 +4,7 @@
 #include "model/read.h"
 
 #include <stdio.h>
+#include "core/http1_edit.h"
 
 #define RULES_MAX	 64
 #define KEYS_MAX_DEFAULT 100000
@@ -322,6 +323,38 @@ static const struct word mesh_limit_rows[] = {
 };
 static const struct words mesh_limit_words = WORDS(mesh_limit_rows, sizeof(struct ss_meta), NULL);
 
+// Behind a 101 nobody reads what is spoken.
+static bool check_upgrade(const struct reading *r, const struct view *v, void *object, void *value)
+{
+	struct slice name = *(const struct slice *)value;
+	size_t slash = slice_find(name, '/');
+	struct slice version = slice_make(name.ptr + slash, name.len - slash);
+
+	(void)r;
+	(void)object;
+	name.len = slash;
+	if (http1_is_token(name) &&
+	    (version.len == 0 || http1_is_token(slice_make(version.ptr + 1, version.len - 1))))
+		return true;
+	view_error(v, "has to be a protocol of an Upgrade field, as SPDY/3.1");
+	return false;
+}
+
+static const struct word http_rows[] = {
+	{
+		.name = "upgrades",
+		.says = "Protocols beside websocket that requests may upgrade to; what they speak "
+			"is opaque.",
+		.example = "SPDY/3.1",
+		.since = "0.1",
+		.type = WORD_TEXT,
+		.max = 64,
+		WORD_LIST(ss_meta, upgrades, upgrade_count, SNAPSHOT_UPGRADES_MAX),
+		.check = check_upgrade,
+	},
+};
+static const struct words http_words = WORDS(http_rows, sizeof(struct ss_meta), NULL);
+
 static const struct word mesh_rows[] = {
 	{
 		.name = "trustDomain",
@@ -357,6 +390,14 @@ static const struct word mesh_rows[] = {
 		.since = "0.1",
 		.type = WORD_MAP,
 		.members = &mesh_limit_words,
+		WORD_AT(mesh_config, meta),
+	},
+	{
+		.name = "http",
+		.says = "What requests may do.",
+		.since = "0.1",
+		.type = WORD_MAP,
+		.members = &http_words,
 		WORD_AT(mesh_config, meta),
 	},
 };

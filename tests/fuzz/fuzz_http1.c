@@ -5,6 +5,7 @@
 // anew from its spans.
 #include <stdlib.h>
 #include "core/detect.h"
+#include "core/http1_edit.h"
 #include "support/http1_reference.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -73,6 +74,50 @@ static void written_anew(const struct http1_message *m, enum kind kind, struct s
 	require(again.keep_alive == m->keep_alive && again.upgrade == m->upgrade);
 	require(again.chunked == m->chunked && again.content_length == m->content_length);
 	require(again.header_count == m->header_count && slice_eq(again.target, m->target));
+}
+
+// Changed for the next hop it is a message still, that is framed as before; nothing in it is this hop's alone,
+// and nothing is left to change.
+static void changed(const struct http1_message *m, enum kind kind, struct slice head, uint8_t how)
+{
+	static uint8_t text[1u << 16];
+	static struct http1_message again;
+	struct http1_hop hop = {.upgrade = how & 1,
+				.close = how & 2,
+				.stays = (how & 6) == 4,
+				.bodiless = kind != REQUEST && http1_is_bodiless(m->status)};
+	struct http1_edit edit = {0};
+	uint32_t at = 0;
+	size_t len = 0;
+	struct slice piece;
+	struct http1 p;
+
+	if (head.len + 64 > sizeof(text))
+		return;
+	enum err err = http1_edit_hop(&edit, m, head, &hop);
+
+	require(err == ERR_OK || err == ERR_TOO_LARGE);
+	while (http1_edit_next(&edit, head, &at, &piece)) {
+		memcpy(text + len, piece.ptr, piece.len);
+		len += piece.len;
+	}
+	require(len <= head.len + strlen("Connection: close\r\n"));
+	if (err != ERR_OK)
+		return;
+	head = slice_make(text, len);
+	start(&p, kind);
+	require(http1_head(&p, head, &again) == ERR_OK);
+	require(slice_eq(again.method, m->method) && slice_eq(again.target, m->target));
+	require(hop.bodiless ? !again.chunked && !again.has_length
+			     : again.chunked == m->chunked && again.has_length == m->has_length &&
+				       again.content_length == m->content_length);
+	require(!hop.close || (again.options == HTTP1_OPTION_CLOSE &&
+			       http1_count(&again, SLICE_LIT("connection")) == 1));
+	require(!hop.stays || !(again.options & HTTP1_OPTION_CLOSE));
+	require(!again.upgrade || (hop.upgrade && m->upgrade));
+	edit.count = 0;
+	hop.close = false;
+	require(http1_edit_hop(&edit, &again, head, &hop) == ERR_OK && edit.count == 0);
 }
 
 struct framing {
@@ -158,6 +203,7 @@ static void message(struct slice in, enum kind kind, size_t cut)
 	require(reference_head(in, kind != REQUEST, &r) && r.head_bytes == head);
 	same_message(&m, &r);
 	written_anew(&m, kind, slice_make(in.ptr, head));
+	changed(&m, kind, slice_make(in.ptr, head), (uint8_t)cut);
 	for (size_t n = 0; kind == REQUEST && n <= head; n++) {
 		enum detect_protocol d = detect_first_bytes(slice_make(in.ptr, n));
 

@@ -69,7 +69,10 @@ FRAMING = [
     ("the same Host twice", b"hOST: shop\r\n", b""),
     ("two Authorizations", b"Authorization: Basic a\r\nauthorization: Basic b\r\n", b""),
     ("an upgrade with a body", b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n", b"hello"),
-    ("two Upgrades", b"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n", b""),
+    ("two Upgrades with a body", b"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\nContent-Length: 5\r\n", b"hello"),
+    ("Connection names Host", b"Connection: close, host\r\n", b""),
+    ("Connection names a length", b"Content-Length: 5\r\nConnection: Content-Length\r\n", b"hello"),
+    ("Connection names a coding", b"Connection:x,,\tTRANSFER-encoding\t\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
 ]
 
 # Request lines and hosts that get 400, whole heads.
@@ -115,10 +118,8 @@ UNKNOWN = [  # 501
     ("HTTP/1.2", b"GET /@ HTTP/1.2\r\n" + HOST),
     ("HTTP/2.0", b"GET /@ HTTP/2.0\r\n" + HOST),
     ("HTTP/0.9", b"GET /@\r\n"),
-    ("a method that nobody knows", b"MAKECOFFEE /@ HTTP/1.1\r\n" + HOST),
-    ("an upgrade to h2c", b"GET /@ HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-     b"HTTP2-Settings: AAMAAABk\r\n" + HOST),
-    ("an upgrade to one of two", b"GET /@ HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket, h2c\r\n" + HOST),
+    ("PRI", b"PRI /@ HTTP/1.1\r\n" + HOST),
+    ("a method of 65 letters", b"M" * 65 + b" /@ HTTP/1.1\r\n" + HOST),
 ]
 
 NO_HTTP = [  # reset
@@ -126,7 +127,6 @@ NO_HTTP = [  # reset
     ("HTTP/2 with prior knowledge", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
     ("SSH", b"SSH-2.0-OpenSSH_9.2\r\n"),
     ("PostgreSQL", b"\x00\x00\x00\x08\x04\xd2\x16\x2f"),
-    ("lower-case method", b"get /@ HTTP/1.1\r\n" + HOST + b"\r\n"),
     ("a method that is no token", b"G(T /@ HTTP/1.1\r\n" + HOST + b"\r\n"),
     ("RESP", b"*1\r\n$4\r\nPING\r\n"),
 ]
@@ -135,7 +135,8 @@ NO_HTTP = [  # reset
 CHUNKS = [b"zz\r\n", b"\r\n", b" 5\r\nhello\r\n", b"5 \r\nhello\r\n", b"5\nhello\r\n", b"5\r\nhello\n0\r\n\r\n",
           b"5\r\nhello0\r\n\r\n", b"5\r\nhello!\r\n", b"0x5\r\nhello\r\n", b"+5\r\nhello\r\n", b"-1\r\n",
           b"8000000000000000\r\n", b"10000000000000005\r\nhello\r\n", b"5;\r\nhello\r\n", b"5;a\nb\r\nhello\r\n",
-          b'5;a="b\nc"\r\nhello\r\n', b"5;a\rb\r\nhello\r\n", b"0\n\r\n", b"0\r\n\n", b"0\r\nX\r\n\r\n",
+          b'5;a="b\nc"\r\nhello\r\n', b"5 ;\r\nhello\r\n", b"5;a \r\nhello\r\n", b'5;a="b\r\nhello\r\n',
+          b"5;a\rb\r\nhello\r\n", b"0\n\r\n", b"0\r\n\n", b"0\r\nX\r\n\r\n",
           b"0\r\nX : y\r\n\r\n", b"0\r\nX: y\r\n z\r\n\r\n", b"0\r\nContent-Length: 5\r\n\r\n",
           b"0\r\nTransfer-Encoding: chunked\r\n\r\n", b"0\r\nHost: other\r\n\r\n",
           b"0\r\nAuthorization: Basic a\r\n\r\n", b"0\r\nConnection: close\r\n\r\n",
@@ -183,7 +184,7 @@ PASSES = [  # name, bytes, statuses, arrives (None: as sent)
      b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", [200], None),
     ("extensions and trailers", b"POST /@ HTTP/1.1\r\n" + HOST + b"TE: trailers\r\n" + CHUNKED +
      b'005;a;b=c;d="e;f"\r\nhello\r\n00\r\nX-Sum: 1\r\nX-Empty:\r\n\r\n', [200], None),
-    ("a body of a GET", b"GET /@ HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\nab" + HIDDEN, [200, 200], None),
+    ("extensions with blanks", b"POST /@ HTTP/1.1\r\n" + HOST + CHUNKED + b'5 ; a\t; b = "c;d" ;e=f\r\nhello\r\n0 ;a\r\n\r\n', [200], None),
     ("asterisk-form", b"OPTIONS * HTTP/1.1\r\nX: @\r\n" + HOST + b"\r\n", [200], None),
     ("absolute-form", b"GET http://shop/@?q HTTP/1.1\r\n" + HOST + b"\r\n", [200],
      b"GET /@?q HTTP/1.1\r\n" + HOST + b"\r\n"),
@@ -192,8 +193,44 @@ PASSES = [  # name, bytes, statuses, arrives (None: as sent)
     ("absolute-form of a server's options", b"OPTIONS http://shop HTTP/1.1\r\nX: @\r\n" + HOST + b"\r\n", [200],
      b"OPTIONS * HTTP/1.1\r\nX: @\r\n" + HOST + b"\r\n"),
     ("Upgrade in HTTP/1.0", b"GET /@ HTTP/1.0\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-     [200], None),
+     [200], b"GET /@ HTTP/1.0\r\n" + HOST + b"\r\n"),
     ("Upgrade without Connection", b"GET /@ HTTP/1.1\r\n" + HOST + b"Upgrade: h2c\r\n\r\n", [200], None),
+    # what Connection names is this hop's; what belongs to an offer goes with it
+    ("a field that Connection names", b"GET /@ HTTP/1.1\r\n" + HOST + b"X-A: 1\r\nB: 2\r\nConnection: keep-alive, x-a ,close-ish\r\nx-A:\r\n\r\n",
+     [200], b"GET /@ HTTP/1.1\r\n" + HOST + b"B: 2\r\nConnection: keep-alive\r\n\r\n"),
+    ("TE and Keep-Alive", b"GET /@ HTTP/1.1\r\nTE: trailers\r\nConnection: TE\r\n" + HOST + b"Connection: Keep-Alive\r\nKeep-Alive: 5\r\n\r\n",
+     [200], b"GET /@ HTTP/1.1\r\n" + HOST + b"Connection: Keep-Alive\r\n\r\n"),
+    ("an offer of h2c, as Java's HttpClient makes it", b"GET /@ HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+     b"Content-Length: 0\r\n" + HOST + b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\n"
+     b"User-Agent: Java-http-client/17.0.17\r\n\r\n", [200],
+     b"GET /@ HTTP/1.1\r\nContent-Length: 0\r\n" + HOST + b"User-Agent: Java-http-client/17.0.17\r\n\r\n"),
+    ("an offer of h2c with a body", b"POST /@ HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: 2\r\n" + HOST +
+     b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\n\r\nab", [200],
+     b"POST /@ HTTP/1.1\r\nContent-Length: 2\r\n" + HOST + b"\r\nab"),
+    ("an offer of TLS, as Apache's HttpClient makes it", b"GET /@ HTTP/1.1\r\n" + HOST + b"Connection: keep-alive\r\nUpgrade: TLS/1.2\r\n"
+     b"Connection: Upgrade\r\n\r\n", [200], b"GET /@ HTTP/1.1\r\n" + HOST + b"Connection: keep-alive\r\n\r\n"),
+    ("offers in odd case and odd places", b"GET /@ HTTP/1.1\r\nuPGRADE: H2C,,foo/1\r\n" + HOST + b"cONNECTION:\tupGRADE\r\nUpgrade:\r\n\r\n", [200],
+     b"GET /@ HTTP/1.1\r\n" + HOST + b"\r\n"),
+    ("a websocket's offer that is not taken", b"GET /@ HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n",
+     [200], None),
+    ("a websocket's offer among others", b"GET /@ HTTP/1.1\r\n" + HOST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c, websocket\r\n"
+     b"HTTP2-Settings: AAMAAABk\r\n\r\n", [200], b"GET /@ HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+] + [  # methods are any token
+    (f"method {m.decode()}", m + b" /@ HTTP/1.1\r\n" + HOST + b"\r\n" + HIDDEN, [200, 200], None)
+    for m in (b"BAN", b"VERSION-CONTROL", b"RPC_IN_DATA", b"get", b"connect", b"MAKECOFFEE", b"SOURCE", b"!#$%&'*+-.^_`|~9z", b"M" * 64)
+] + [  # a body that may stay unread is the last of the pod's connection, and not of the client's
+    (f"{m.decode()} with {how}", m + b" /@ HTTP/1.1\r\n" + HOST + fields + b"\r\n" + body + HIDDEN, [200, 200],
+     m + b" /@ HTTP/1.1\r\n" + HOST + b"".join(f for f in fields.splitlines(True) if not f.startswith(b"Connection")) +
+     b"Connection: close\r\n\r\n" + body + HIDDEN)
+    for m in (b"GET", b"DELETE", b"OPTIONS", b"BAN", b"COPY", b"post")
+    for how, fields, body in (("a body", b"Content-Length: %d\r\n" % len(ADMIN), ADMIN),
+                              ("chunks", CHUNKED[:-2], b"%x\r\n" % len(ADMIN) + ADMIN + b"\r\n0\r\n\r\n"),
+                              ("a body and Connections", b"Connection: keep-alive\r\nContent-Length: 2\r\nConnection: Keep-Alive, x\r\n", b"ab"))
+] + [
+    (f"{m.decode()} with a body", m + b" /@ HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\nab" + HIDDEN, [200, 200], None)
+    for m in (b"POST", b"PUT", b"PATCH", b"QUERY", b"PROPFIND", b"REPORT", b"LOCK", b"MKCOL", b"SEARCH")
+] + [
+    ("a length of 0 is no body", b"DELETE /@ HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n" + HIDDEN, [200, 200], None),
     ("a hundred fields", b"GET /@ HTTP/1.1\r\n" + HOST + b"X: y\r\n" * 99 + b"\r\n", [200], None),
 ]
 

@@ -56,11 +56,9 @@ BAD_GATEWAY = [  # nothing of it goes out: 502
     ("a line without an end", [b"H" * 300000]),
     ("101 unasked", [b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + POISON]),
     ("101 unasked, to h2c", [b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"]),
-    ("100 with a body", [b"HTTP/1.1 100 Continue\r\nContent-Length: 62\r\n\r\n" + POISON + TWO]),
     ("103 with a chunked body", [b"HTTP/1.1 103 Hints\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + TWO]),
     ("199 with a body", [b"HTTP/1.1 199 Odd\r\nContent-Length: 2\r\n\r\nok" + TWO]),
-    ("204 with a length", [b"HTTP/1.1 204 None\r\nContent-Length: 2\r\n\r\nok"]),
-    ("204 with a coding", [b"HTTP/1.1 204 None\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]),
+    ("Connection names a length", [OK + b"Connection: Content-Length\r\nContent-Length: 2\r\n\r\nok"]),
     ("interim responses without an end", [b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\n" * 5000]),
     ("a good interim response and a bad final one", [b"HTTP/1.1 103 Hints\r\n\r\n" + OK + b"X : y\r\n\r\n"]),
     ("an interim response and no other", [b"HTTP/1.1 103 Hints\r\n\r\n", CLOSE]),
@@ -104,6 +102,12 @@ STAYS = [  # an answer, and no more than that: (name, method, script, status, bo
     ("HEAD, chunked", b"HEAD", [CHUNKED], 200, b""),
     ("204", b"GET", [b"HTTP/1.1 204 None\r\n\r\n"], 204, b""),
     ("204 with length 0", b"GET", [b"HTTP/1.1 204 None\r\nContent-Length: 0\r\n\r\n"], 204, b""),
+    ("100 with a length", b"GET", [b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + TWO], 200, b"ok"),
+    ("103 with a coding", b"GET", [b"HTTP/1.1 103 Hints\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n" + TWO], 200, b"ok"),
+    ("204 with a body", b"GET", [b"HTTP/1.1 204 None\r\nContent-Length: %d\r\n\r\n" % len(POISON) + POISON], 204, b""),
+    ("204 with a body, later", b"GET", [b"HTTP/1.1 204 None\r\nContent-Length: %d\r\n\r\n" % len(POISON), ANSWERED, POISON], 204, b""),
+    ("204 with chunks", b"GET", [b"HTTP/1.1 204 None\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n" + POISON], 204, b""),
+    ("204 with an odd coding", b"GET", [b"HTTP/1.1 204 None\r\nTransfer-Encoding: gzip\r\n\r\n" + POISON], 204, b""),
     ("a response behind 204", b"GET", [b"HTTP/1.1 204 None\r\n\r\n" + POISON], 204, b""),
     ("304", b"GET", [b"HTTP/1.1 304 Same\r\nContent-Length: 100\r\n\r\n"], 304, b""),
     ("304 with a body", b"GET", [b"HTTP/1.1 304 Same\r\nContent-Length: %d\r\n\r\n" % len(POISON) + POISON], 304, b""),
@@ -112,6 +116,22 @@ STAYS = [  # an answer, and no more than that: (name, method, script, status, bo
     ("103, 102, 103", b"GET", [b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n" * 2, TWO], 200, b"ok"),
     ("a response and a reset", b"GET", [TWO, ANSWERED, RESET], 200, b"ok"),
     ("a response and an end", b"GET", [TWO, ANSWERED, CLOSE], 200, b"ok"),
+]
+
+
+# A head as the pod sends it, and as it arrives.
+HEADS = [
+    ("a field that Connection names", OK + b"X-In: 1\r\nConnection: x-in, Keep-Alive\r\nKeep-Alive: timeout=5\r\nY: z\r\nContent-Length: 2\r\n\r\nok",
+     OK + b"Connection: Keep-Alive\r\nY: z\r\nContent-Length: 2\r\n\r\n"),
+    ("an offer of h2, as Apache makes it", OK + b"Upgrade: h2,h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nok",
+     OK + b"Content-Length: 2\r\n\r\n"),
+    ("426", b"HTTP/1.1 426 Upgrade\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n", None),
+    ("204 with length 0", b"HTTP/1.1 204 None\r\nContent-Length: 0\r\nX: y\r\n\r\n", b"HTTP/1.1 204 None\r\nX: y\r\n\r\n"),
+    ("204 with a coding", b"HTTP/1.1 204 None\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n", b"HTTP/1.1 204 None\r\nX: y\r\n\r\n"),
+    ("100 with a length", b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\nX: y\r\n\r\n" + TWO, b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n"),
+    ("304 with a length", b"HTTP/1.1 304 Same\r\nContent-Length: 100\r\n\r\n", None),
+    ("304 with a coding", b"HTTP/1.1 304 Same\r\nTransfer-Encoding: chunked\r\n\r\n", None),
+    ("odd and plain", OK + b"content-LENGTH:2\r\nX-Empty:\r\nConnection:\r\nset-cookie: a\r\nSet-Cookie: b\r\n\r\nok", None),
 ]
 
 
@@ -234,6 +254,17 @@ def pipelined(run, token, method, script, status, body):
         if (got[0], got[2]) != (200, f"/{token}/2".encode()) or reader.rest():
             return f"then {got[0]} {got[2]!r} {reader.rest()!r}"
     return None
+
+
+def head(run, token, text, arrives):
+    """What arrives of the first head."""
+    case = Case(run, token, [text])
+    with dial(run.host, run.port) as s:
+        reader = Reader(s)
+        s.sendall(case.request(1))
+        got = reader.until(b"\r\n\r\n")
+    wanted = arrives or text[:text.index(b"\r\n\r\n") + 4]
+    return None if got == wanted else f"{got!r}"
 
 
 # ---- cases that are more than bytes --------------------------------------------------------------
@@ -405,6 +436,8 @@ def cases(run):
         rows.append((f"mispairs nothing: {row[0]}", lambda t, r=row: stays(run, t, *r[1:])))
         if ANSWERED not in row[2]:
             rows.append((f"mispairs nothing, pipelined: {row[0]}", lambda t, r=row: pipelined(run, t, *r[1:])))
+    for name, text, arrives in HEADS:
+        rows.append((f"head: {name}", lambda t, x=text, a=arrives: head(run, t, x, a)))
     for special in SPECIAL:
         rows.append((special.__name__.replace("_", " "), lambda t, f=special: f(run, t)))
     for n, (name, case) in enumerate(rows):

@@ -5,6 +5,7 @@
   servers.py http PORT            answers with the peer's address and the path
   servers.py banner PORT          speaks first, then echoes (a server-first protocol)
   servers.py half PORT            answers only when the client has half-closed
+  servers.py switch PORT          takes whatever upgrade it is offered, then echoes; at /lie SPDY/3.1
   servers.py reset PORT           resets every connection after its first byte
   servers.py sink PORT | source PORT BYTES | digest PORT
   servers.py stream BYTES         what source sends, on standard output
@@ -106,6 +107,21 @@ def serve(port, handle):
 def banner(c, peer):
     c.sendall(f"220 hello {peer[0].removeprefix('::ffff:')}\r\n".encode())
     while data := c.recv(65536):
+        c.sendall(data)
+    c.close()
+
+
+def switch(c, _):
+    f = c.makefile("rb")
+    lies = b" /lie " in f.readline()
+    fields = dict(line.decode().rstrip("\r\n").split(": ", 1) for line in iter(f.readline, b"\r\n") if b": " in line)
+    offered = fields.get("Upgrade", "")
+    if not offered or fields.get("Connection") != "Upgrade":
+        c.sendall(b"HTTP/1.1 200 OK\r\nX-Offered: none\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        return c.close()
+    taken = "SPDY/3.1" if lies else offered
+    c.sendall(f"HTTP/1.1 101 Switching\r\nX-Offered: {offered}\r\nConnection: Upgrade\r\nUpgrade: {taken}\r\n\r\n".encode())
+    while data := f.read1(65536):
         c.sendall(data)
     c.close()
 
@@ -231,7 +247,7 @@ def main():
     elif what == "rate":
         rate(args[0], float(args[1]), float(args[2]), int(args[3]))
     else:
-        serve(int(args[0]), {"banner": banner, "half": half, "reset": reset, "sink": sink,
+        serve(int(args[0]), {"banner": banner, "half": half, "switch": switch, "reset": reset, "sink": sink,
                              "digest": digest}[what])
 
 

@@ -3,6 +3,8 @@
 // bytes are cut, and as a second reader reads it (support/http1_reference.h).
 #include "support/http1_cut.h"
 
+#define METHOD_64 "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKL"
+
 static struct reference reference;
 
 // What was accepted is what the second reader reads.
@@ -52,6 +54,21 @@ static const struct {
 	{"GET http://a/b HTTP/1.1\r\n" HOST "\r\n", "GET", "http://a/b", "a", NONE, 1, true, false,
 	 false},
 	{"M-SEARCH / HTTP/1.1\r\n" HOST "\r\n", "M-SEARCH", "/", "a", NONE, 1, true, false, false},
+	// Methods are any token, and have case (RFC 9110 9.1).
+	{"BAN / HTTP/1.1\r\n" HOST "\r\n", "BAN", "/", "a", NONE, 1, true, false, false},
+	{"get / HTTP/1.1\r\n" HOST "\r\n", "get", "/", "a", NONE, 1, true, false, false},
+	{"Connect / HTTP/1.1\r\n" HOST "\r\n", "Connect", "/", "a", NONE, 1, true, false, false},
+	{"VERSION-CONTROL / HTTP/1.1\r\n" HOST "\r\n", "VERSION-CONTROL", "/", "a", NONE, 1, true,
+	 false, false},
+	{"RPC_IN_DATA / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n", "RPC_IN_DATA", "/", "a", 5,
+	 1, true, false, false},
+	{"DESCRIBE / HTTP/1.1\r\n" HOST "\r\n", "DESCRIBE", "/", "a", NONE, 1, true, false, false},
+	{"SOURCE / HTTP/1.0\r\n" HOST "\r\n", "SOURCE", "/", "a", NONE, 0, false, false, false},
+	{"PRIX / HTTP/1.1\r\n" HOST "\r\n", "PRIX", "/", "a", NONE, 1, true, false, false},
+	{"!#$%&'*+-.^_`|~9z / HTTP/1.1\r\n" HOST "\r\n", "!#$%&'*+-.^_`|~9z", "/", "a", NONE, 1,
+	 true, false, false},
+	{METHOD_64 " / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", METHOD_64, "/", "a",
+	 NONE, 1, true, false, true},
 	{POST "Content-Length: 5\r\n\r\n", "POST", "/", "a", 5, 1, true, false, false},
 	{POST "content-LENGTH: \t 0005 \t \r\n\r\n", "POST", "/", "a", 5, 1, true, false, false},
 	{POST "Content-Length: 0\r\n\r\n", "POST", "/", "a", 0, 1, true, false, false},
@@ -61,6 +78,9 @@ static const struct {
 	{POST "tRANSFER-eNCODING:\tchUNKed\r\n\r\n", "POST", "/", "a", NONE, 1, true, false, true},
 	{"GET /c HTTP/1.1\r\n" HOST "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n",
 	 "GET", "/c", "a", NONE, 1, true, true, false},
+	{"GET /c HTTP/1.1\r\n" HOST "Connection:\tclose\t,\tUPGRADE\t\r\nUpgrade: h2c\r\n"
+	 "Upgrade: websocket\r\n\r\n",
+	 "GET", "/c", "a", NONE, 1, false, true, false},
 	{"GET /c HTTP/1.1\r\n" HOST "Upgrade: h2c\r\n\r\n", "GET", "/c", "a", NONE, 1, true, false,
 	 false},
 	{"GET /c HTTP/1.1\r\n" HOST "Connection: upgrade\r\n\r\n", "GET", "/c", "a", NONE, 1, true,
@@ -135,8 +155,6 @@ static const char *const malformed[] = {
 	"GET / RTSP/1.0\r\n" HOST "\r\n",
 	"DESCRIBE / RTSP/1.0\r\n" HOST "\r\n",
 	"SOURCE / ICE/1.0\r\n" HOST "\r\n",
-	"DESCRIBE / HTTP/1.1\r\n" HOST "\r\n",
-	"PRI * HTTP/1.1\r\n" HOST "\r\n",
 	// line ends
 	"GET / HTTP/1.1\n" HOST "\r\n",
 	"GET / HTTP/1.1\r\nHost: a\n\r\n",
@@ -208,9 +226,12 @@ static const char *const malformed[] = {
 	POST "Transfer-Encoding:\r\n chunked\r\n\r\n",
 	POST "Transfer-Encoding : chunked\r\n\r\n",
 	"POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n",
-	// two upgrades: the one that was judged is not the one that is taken
-	"GET / HTTP/1.1\r\n" HOST
-	"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n\r\n",
+	// Connection may not name what frames or routes the message (RFC 9110 7.6.1)
+	"GET / HTTP/1.1\r\n" HOST "Connection: Host\r\n\r\n",
+	POST "Connection: close, content-LENGTH\r\nContent-Length: 5\r\n\r\n",
+	POST "Content-Length: 5\r\nConnection: x\r\nConnection:,Content-Length\t,\r\n\r\n",
+	POST "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n",
+	"GET / HTTP/1.0\r\n" HOST "Connection: transfer-encoding\r\n\r\n",
 };
 
 static const char *const unsupported[] = {
@@ -221,9 +242,9 @@ static const char *const unsupported[] = {
 	"GET / HTTP/2.0\r\n" HOST "\r\n",
 	"GET / HTTP/3.0\r\n" HOST "\r\n",
 	"GET /\r\n\r\n", // HTTP/0.9
-	"FOO / HTTP/1.1\r\n" HOST "\r\n",
-	"get / HTTP/1.1\r\n" HOST "\r\n",
-	"VERSION-CONTROL / HTTP/1.1\r\n" HOST "\r\n",
+	"CONNECT / HTTP/1.1\r\n" HOST "\r\n",
+	"PRI * HTTP/1.1\r\n" HOST "\r\n",
+	METHOD_64 "M / HTTP/1.1\r\n" HOST "\r\n",
 };
 
 static void assert_refused(const char *text, enum err expected)
@@ -300,6 +321,18 @@ static const struct {
 	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, true, false},
 	{"HTTP/1.1 204 No\r\n\r\n", 204, true, true},
 	{"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", 204, true, true},
+	// Where no body can be, nothing frames one (RFC 9110 8.6, RFC 9112 6.1).
+	{"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n", 204, true, true},
+	{"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", 204, true, true},
+	{"HTTP/1.1 204 No\r\nTransfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\n", 204, true,
+	 true},
+	{"HTTP/1.1 204 No\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 204, true,
+	 true},
+	{"HTTP/1.1 100 Continue\r\nContent-Length: 2\r\n\r\n", 100, true, true},
+	{"HTTP/1.1 103 Hints\r\nTransfer-Encoding: chunked\r\n\r\n", 103, true, true},
+	{"HTTP/1.1 199 Odd\r\nContent-Length: 2\r\n\r\n", 199, true, true},
+	{"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n",
+	 101, true, true},
 	{"HTTP/1.1 304 No\r\nContent-Length: 20\r\n\r\n", 304, true, true},
 	{"HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n", 304, true, true},
 	{"HTTP/1.1 100 Continue\r\n\r\n", 100, true, true},
@@ -359,13 +392,9 @@ static const char *const bad_responses[] = {
 	// chunked to a client, which cuts white space off, and not to llhttp
 	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n",
 	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked \t \r\n\r\n",
-	// A body where none can be (RFC 9110 8.6, RFC 9112 6.1): readers differ on what follows.
-	"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n",
-	"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
-	"HTTP/1.1 100 Continue\r\nContent-Length: 2\r\n\r\n",
-	"HTTP/1.1 103 Hints\r\nTransfer-Encoding: chunked\r\n\r\n",
-	"HTTP/1.1 199 Odd\r\nContent-Length: 2\r\n\r\n",
-	"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n",
+	"HTTP/1.1 204 No\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n",
+	"HTTP/1.1 204 No\r\nContent-Length: x\r\n\r\n",
+	"HTTP/1.1 200 OK\r\nConnection: Content-Length\r\nContent-Length: 2\r\n\r\n",
 };
 
 static void test_responses_refused(void **state)

@@ -192,16 +192,40 @@ static void mesh_config(void **state)
 	assert_true(slice_eq_str(t.model->meta.trust_domain, "cluster.local"));
 	texts_add(&t, OURS
 		  "kind: MeshConfig\nmetadata: {name: default}\nspec: {trustDomain: prod.example, "
-		  "tunnelPort: 14444, timeouts: {connect: 2s}}\n");
+		  "tunnelPort: 14444, timeouts: {connect: 2s}, "
+		  "http: {upgrades: [SPDY/3.1, tcp]}}\n");
 	assert_int_equal(t.findings.count, 0);
 	assert_true(slice_eq_str(t.model->meta.trust_domain, "prod.example"));
 	assert_int_equal(t.model->tunnel_port, 14444);
 	assert_int_equal(t.model->meta.connect_timeout_ms, 2000);
+	assert_int_equal(t.model->meta.upgrade_count, 2);
+	assert_true(slice_eq_str(t.model->meta.upgrades[1], "tcp"));
 	texts_add(&t,
 		  OURS "kind: MeshConfig\nmetadata: {name: second}\nspec: {trustDomain: evil}\n");
 	assert_int_equal(t.findings.errors, 1);
 	assert_true(slice_eq_str(t.model->meta.trust_domain, "prod.example"));
 	texts_close(&t);
+}
+
+// What is no protocol of an Upgrade field could never be met in one.
+static void upgrades(void **state)
+{
+	static const char *const wrong[] = {"a b", "a/", "/1", "a/b/c", "a,b", "\xc3\xa4"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct texts t;
+		char text[256];
+
+		texts_open(&t);
+		snprintf(text, sizeof(text),
+			 OURS "kind: MeshConfig\nmetadata: {name: default}\n"
+			      "spec: {http: {upgrades: [\"%s\"]}}\n",
+			 wrong[i]);
+		texts_add(&t, text);
+		assert_int_equal(t.findings.errors, 1);
+		texts_close(&t);
+	}
 }
 
 int main(void)
@@ -212,6 +236,7 @@ int main(void)
 		cmocka_unit_test(keys_from_elsewhere),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(mesh_config),
+		cmocka_unit_test(upgrades),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

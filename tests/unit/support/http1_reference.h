@@ -124,14 +124,18 @@ static inline bool reference_field(struct slice line, struct http1_header *out)
 	return reference_token(out->name) && reference_text(out->value);
 }
 
-static inline bool reference_framing(struct reference *r)
+// Where no body can be (RFC 9112 6.3), fields frame nothing.
+static inline bool reference_framing(struct reference *r, bool response)
 {
+	bool none = response && (r->status < 200 || r->status == 204);
+
 	for (uint32_t i = 0; i < r->header_count; i++) {
 		const struct http1_header *h = &r->headers[i];
 
 		if (slice_eq_nocase(h->name, SLICE_LIT("transfer-encoding"))) {
-			if (r->chunked || r->minor == 0 ||
-			    !slice_eq_nocase(h->value, SLICE_LIT("chunked")))
+			if (!none && (r->chunked || r->minor == 0))
+				return false;
+			if (!none && !slice_eq_nocase(h->value, SLICE_LIT("chunked")))
 				return false;
 			r->chunked = true;
 		} else if (slice_eq_nocase(h->name, SLICE_LIT("content-length"))) {
@@ -140,7 +144,7 @@ static inline bool reference_framing(struct reference *r)
 			r->has_length = true;
 		}
 	}
-	return !(r->chunked && r->has_length);
+	return none || !(r->chunked && r->has_length);
 }
 
 // A whole head at the front of in.
@@ -165,14 +169,61 @@ static inline bool reference_head(struct slice in, bool response, struct referen
 			return false;
 	}
 	out->head_bytes = (size_t)(rest.ptr + 2 - in.ptr);
-	return reference_framing(out);
+	return reference_framing(out, response);
 }
 
-// Chunk extensions are ignored by everybody; what matters is where their line ends. llhttp is less strict than
-// RFC 9112 7.1.1 about quotation marks in a value, and as strict about line ends and controls.
+static inline struct slice reference_blanks(struct slice s)
+{
+	while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+		s = reference_skip(s, 1);
+	return s;
+}
+
+// What follows a token at the front of s; s itself where there is none.
+static inline struct slice reference_behind_token(struct slice s)
+{
+	while (s.len > 0 && reference_token(slice_make(s.ptr, 1)))
+		s = reference_skip(s, 1);
+	return s;
+}
+
+static inline bool reference_quoted(struct slice *s)
+{
+	*s = reference_skip(*s, 1);
+	while (s->len > 0 && s->ptr[0] != '"')
+		*s = reference_skip(*s, s->ptr[0] == '\\' && s->len > 1 ? 2 : 1);
+	if (s->len == 0)
+		return false;
+	*s = reference_skip(*s, 1);
+	return true;
+}
+
+// *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), RFC 9112 7.1.1
 static inline bool reference_extensions(struct slice s)
 {
-	return s.len == 0 || (s.len > 1 && s.ptr[0] == ';' && reference_text(s));
+	if (!reference_text(s))
+		return false;
+	while (s.len > 0) {
+		s = reference_blanks(s);
+		if (s.len == 0 || s.ptr[0] != ';')
+			return false;
+		s = reference_blanks(reference_skip(s, 1));
+		struct slice rest = reference_behind_token(s);
+
+		if (rest.len == s.len)
+			return false;
+		s = rest;
+		rest = reference_blanks(rest);
+		if (rest.len == 0 || rest.ptr[0] != '=')
+			continue;
+		s = reference_blanks(reference_skip(rest, 1));
+		rest = reference_behind_token(s);
+		if (rest.len == s.len &&
+		    (s.len == 0 || s.ptr[0] != '"' || !reference_quoted(&rest)))
+			return false;
+		s = rest;
+	}
+	return true;
 }
 
 static inline bool reference_chunk_line(struct slice line, uint64_t *size)
