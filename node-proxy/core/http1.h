@@ -7,13 +7,20 @@
 #include "common/err.h"
 #include "common/slice.h"
 
-#define HTTP1_HEADERS_MAX 100
-#define HTTP1_METHOD_MAX  64
-#define HTTP1_TRAILER_MAX 20 // longer than any name that is no trailer's
+#define HTTP1_HEADERS_MAX  100
+#define HTTP1_METHOD_MAX   64
+#define HTTP1_TRAILERS_MAX 100
 
 struct http1_header {
 	struct slice name;
 	struct slice value; // without surrounding OWS
+};
+
+// A field's name as servers with CGI's habits read it: without case, and '_' is '-'. Equal names are equal; that
+// others are, too, is as good as impossible where nobody gains by it.
+struct http1_name {
+	size_t bytes;
+	uint64_t hash;
 };
 
 // What Connection fields say (RFC 9110 7.6.1), a bit each.
@@ -58,8 +65,11 @@ struct http1 {
 	bool complete;
 	bool is_response;
 	bool skip_body; // response to HEAD
-	uint8_t trailer_bytes;
-	char trailer[HTTP1_TRAILER_MAX]; // the trailer field's name, as far as it tells
+	uint8_t trailers;
+	struct http1_name trailer; // the one that is being read
+	// May be set behind http1_head: which trailers are refused beside those that belong in every head.
+	bool (*refuses)(const void *context, struct http1_name trailer);
+	const void *context;
 };
 
 void http1_init_request(struct http1 *p);
@@ -92,6 +102,8 @@ bool http1_method_has_body(struct slice method);
 bool http1_is_token(struct slice s);
 // The next element of a comma-separated list, without OWS; empty ones are passed over. False: there is none.
 bool http1_next_element(struct slice *rest, struct slice *element);
+struct http1_name http1_name(struct slice text);
+bool http1_name_is(struct http1_name name, struct slice text);
 // First field of that (lower-case) name; false if absent.
 bool http1_find(const struct http1_message *m, struct slice lower_name, struct slice *value);
 // How many fields of that name there are.

@@ -132,37 +132,69 @@ static bool chunk_digit(struct http1 *p, uint8_t c)
 	return true;
 }
 
-// Of a trailer's name as much is kept as tells whether it may be one.
+// ---- trailers ----------------------------------------------------------------------------------
+
+static void name_add(struct http1_name *n, uint8_t c)
+{
+	uint8_t folded = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+
+	n->hash = (n->hash ^ folded) * 0x100000001b3; // FNV-1a
+	n->bytes++;
+}
+
+struct http1_name http1_name(struct slice text)
+{
+	struct http1_name n = {0};
+
+	for (size_t i = 0; i < text.len; i++)
+		name_add(&n, text.ptr[i]);
+	return n;
+}
+
+bool http1_name_is(struct http1_name name, struct slice text)
+{
+	return name.bytes == text.len && name.hash == http1_name(text).hash;
+}
+
 static bool trailer_name(struct http1 *p, bool first, uint8_t c)
 {
-	if (first)
-		p->trailer_bytes = 0;
-	if (p->trailer_bytes < sizeof(p->trailer))
-		p->trailer[p->trailer_bytes++] = (char)c;
+	if (first) {
+		if (p->trailers == HTTP1_TRAILERS_MAX)
+			return chunk_fail(p, "too many trailers");
+		p->trailers++;
+		p->trailer = (struct http1_name){0};
+	}
+	name_add(&p->trailer, c);
 	return chunk_count(p, first ? 5 : 1); // with colon, blank and line end
 }
 
-// What frames, routes or authenticates a message stands in its head (RFC 9110 6.5.1): a server that
-// joins trailers to the head would go by what was never judged.
+// What frames, routes or authenticates a message stands in its head (RFC 9110 6.5.1), and what policy reads: a
+// server that joins trailers to the head would go by what was never judged.
 static bool trailer_check(struct http1 *p)
 {
 	static const char *const names[] = {"content-length",
 					    "transfer-encoding",
 					    "host",
 					    "authorization",
-					    "proxy-authorization",
 					    "cookie",
+					    "proxy-authorization",
 					    "connection",
 					    "upgrade",
 					    "expect",
 					    "te",
-					    "trailer"};
-	struct slice name = slice_make(p->trailer, p->trailer_bytes);
+					    "trailer",
+					    "x-original-url",
+					    "x-rewrite-url",
+					    "x-http-method",
+					    "x-method-override",
+					    "x-http-method-override"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (slice_eq_nocase(name, slice_str(names[i])))
+		if (http1_name_is(p->trailer, slice_str(names[i])))
 			return chunk_fail(p, "a trailer that belongs in the head");
 	}
+	if (p->refuses && p->refuses(p->context, p->trailer))
+		return chunk_fail(p, "a trailer that a rule reads in the head");
 	return true;
 }
 

@@ -3,6 +3,7 @@
 // before a byte of it reaches the pod. What cannot be read is refused; sniffing words the refusal and
 // never decides whether policy applies. Opaque exchanges pass through.
 #include "core/detect.h"
+#include "decide/decide_fields.h"
 #include "path/enforce.h"
 #include "path/http.h"
 #include "path/leg.h"
@@ -162,7 +163,7 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 	enforce_input(x, &in);
 	in.l7 = true;
 	in.method = m->method;
-	in.path = t->path;
+	in.path = t->path.ptr[0] == '/' ? t->path : (struct slice){0}; // "*" is none: it is unknown
 	in.host = t->host;
 	in.headers = &fields;
 	in.header = request_header;
@@ -246,6 +247,13 @@ static enum step request_edit(struct exchange *x, const struct http1_message *m,
 	return STEP_NEXT;
 }
 
+static bool request_refuses_trailer(const void *context, struct http1_name trailer)
+{
+	const struct exchange *x = context;
+
+	return decide_reads_field(x->pin->snapshot, x->policy, trailer);
+}
+
 enum step http_judge(struct exchange *x, size_t head_bytes)
 {
 	struct http *h = x->http;
@@ -267,6 +275,8 @@ enum step http_judge(struct exchange *x, size_t head_bytes)
 	h->host_len = copy_text(h->host, sizeof(h->host), m->host);
 	if (err != ERR_OK)
 		return request_unreadable(x, err, h->request.error);
+	h->request.refuses = request_refuses_trailer;
+	h->request.context = x;
 	enum step step = request_edit(x, m, head);
 
 	if (step != STEP_NEXT)

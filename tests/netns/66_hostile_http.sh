@@ -14,6 +14,18 @@ kind: MeshConfig
 metadata: {name: default}
 spec: {timeouts: {requestHeader: 2s}}
 YAML
+policy server.yaml <<'YAML'
+apiVersion: policy.portcullis.dev/v1alpha1
+kind: SecurityPolicy
+metadata: {name: server, namespace: shop}
+spec:
+  targetRefs: [{group: "", kind: Service, name: server, sectionName: p80}, {group: "", kind: Service, name: near, sectionName: p80}]
+  authorization:
+    defaultAction: Allow
+    rules:
+      - {name: no-admin, action: Deny, operation: {paths: [{type: PathPrefix, value: /admin}]}}
+      - {name: no-role, action: Deny, principal: {headers: [{name: X-Role, value: admin}]}}
+YAML
 world_start
 
 hostile() { # requests|responses POD NODE

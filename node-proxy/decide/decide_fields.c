@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Which fields of a request decide about it; see decide_fields.h. What is in Audit or shadow mode changes no
+// answer, so it reads nothing here.
+#include "decide/decide_fields.h"
+
+static bool names_field(const struct ss_header_match *list, uint32_t count, struct http1_name name)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (http1_name_is(name, list[i].name))
+			return true;
+	}
+	return false;
+}
+
+static bool limits_read(const struct snapshot *s, const struct ss_policy *p, struct http1_name name)
+{
+	for (uint32_t i = 0; i < p->limit_count; i++) {
+		const struct limit *l = snapshot_limit(s, p->limit_ids[i]);
+
+		if (l && !l->record.shadow &&
+		    names_field(l->record.headers, l->record.header_count, name))
+			return true;
+	}
+	return false;
+}
+
+static bool providers_read(const struct snapshot *s, const struct ss_policy *p,
+			   struct http1_name name)
+{
+	for (uint32_t i = 0; i < p->provider_count; i++) {
+		const struct ss_provider *provider = snapshot_provider(s, p->provider_ids[i]);
+
+		for (uint32_t k = 0; provider && k < provider->header_count; k++) {
+			if (http1_name_is(name, provider->headers[k].name))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool decide_reads_field(const struct snapshot *s, const struct policy *p, struct http1_name name)
+{
+	const struct ss_policy *source = p ? policy_source(p) : NULL;
+
+	if (!source)
+		return false;
+	for (uint32_t i = 0; i < source->rule_count; i++) {
+		const struct ss_rule *r = &source->rules[i];
+
+		if (r->mode != MODE_AUDIT && names_field(r->headers, r->header_count, name))
+			return true;
+	}
+	return limits_read(s, source, name) || providers_read(s, source, name);
+}
