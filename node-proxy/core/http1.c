@@ -236,6 +236,9 @@ static bool note_field(struct http1_message *m, const struct http1_header *h,
 			n->hosts++;
 		}
 		break;
+	case 5:
+		m->hop_field |= slice_eq_nocase(h->name, SLICE_LIT("close"));
+		break;
 	case 6:
 		if (slice_eq_nocase(h->name, SLICE_LIT("expect")))
 			m->expects_continue = slice_eq_nocase(h->value, SLICE_LIT("100-continue"));
@@ -244,6 +247,7 @@ static bool note_field(struct http1_message *m, const struct http1_header *h,
 		n->upgrades += slice_eq_nocase(h->name, SLICE_LIT("upgrade"));
 		break;
 	case 10:
+		m->hop_field |= slice_eq_nocase(h->name, SLICE_LIT("keep-alive"));
 		return !slice_eq_nocase(h->name, SLICE_LIT("connection")) ||
 		       note_options(m, h->value);
 	case 13:
@@ -406,7 +410,7 @@ enum err http1_head(struct http1 *p, struct slice head, struct http1_message *ou
 
 	out->header_count = 0;
 	out->method = out->target = out->host = (struct slice){0};
-	out->expects_continue = out->until_close = false;
+	out->expects_continue = out->until_close = out->hop_field = false;
 	out->options = 0;
 	if (!p->is_response)
 		err = check_method(p, head, out);

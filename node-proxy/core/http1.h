@@ -37,6 +37,7 @@ struct http1_message {
 	uint16_t status;     // responses
 	uint8_t minor;	     // HTTP/1.minor
 	uint8_t options;     // of Connection
+	bool hop_field;	     // a field Keep-Alive or Close, which these options would name
 	bool keep_alive;     // may another message follow?
 	bool upgrade;	     // HTTP/1.1, Connection: upgrade and an Upgrade field
 	bool chunked;

@@ -237,8 +237,12 @@ static enum err hop_edit(struct hop_work *w)
 enum err http1_edit_hop(struct http1_edit *e, const struct http1_message *m, struct slice head,
 			const struct http1_hop *hop)
 {
-	// Nearly all heads: nothing that belongs to this hop alone.
-	if (m->options == 0 && !hop->close && !hop->bodiless)
+	bool named = (m->options & (HTTP1_OPTION_UPGRADE | HTTP1_OPTION_OTHER)) ||
+		     (m->options && m->hop_field);
+
+	// Nearly all heads: nothing in them is this hop's alone.
+	if (!named && !hop->close && !hop->bodiless &&
+	    !(hop->stays && (m->options & HTTP1_OPTION_CLOSE)))
 		return ERR_OK;
 	return hop_edit(&(struct hop_work){.edit = e, .message = m, .hop = hop, .head = head});
 }
