@@ -17,6 +17,7 @@ static uint32_t client_choose(struct end *e, bool last)
 	want |= sim_chance(200) ? WANT_ADMIN : 0;
 	want |= sim_chance(300) ? WANT_BODY : 0;
 	want |= sim_chance(250) ? WANT_CHUNKED : 0;
+	want |= sim_chance(300) ? WANT_DELETE : 0;
 	want |= sim_chance(100) ? WANT_INTERIM : 0;
 	if (!last && sim_world.calm) {
 		if (want & WANT_ADMIN)
@@ -64,7 +65,9 @@ static void client_compose(struct end *e)
 		snprintf(framing, sizeof(framing), "Content-Length: %u\r\n", body);
 	snprintf(e->writer.text, sizeof(e->writer.text),
 		 "%s %s%u HTTP/1.1\r\nHost: web.shop\r\nX-Id: %u\r\nX-Want: %u\r\n%s%s%s\r\n",
-		 want & WANT_BODY ? "POST" : "GET",
+		 want & WANT_DELETE ? "DELETE"
+		 : want & WANT_BODY ? "POST"
+				    : "GET",
 		 (want & WANT_ADMIN ? admin : paths)[sim_random(4)], c->sent, id, want, framing,
 		 want & WANT_CLOSE ? "Connection: close\r\n" : "",
 		 want & WANT_UPGRADE ? "Connection: Upgrade\r\nUpgrade: websocket\r\n" : "");
@@ -157,6 +160,8 @@ static enum reader_event client_head(struct end *e)
 		return READER_MORE;
 	}
 	client_judge_status(e, want);
+	if (close && sim_world.calm && r->id && !(want & WANT_LAST))
+		sim_fail("http client %x is told to close by the answer to %x", e->id, r->id);
 	if (r->status == 101) {
 		client_upgrade(e);
 		return READER_MORE;

@@ -34,6 +34,7 @@ enum want {
 	WANT_INTERIM = 1 << 5, // 1xx before it
 	WANT_UPGRADE = 1 << 6, // to a protocol of its own
 	WANT_CLOSE = 1 << 7,   // Connection: close
+	WANT_DELETE = 1 << 8,  // whose body a server may leave unread: the last of its connection
 	WANT_LAST = WANT_TO_END | WANT_EARLY | WANT_UPGRADE | WANT_CLOSE, // ends the connection
 };
 
@@ -72,6 +73,7 @@ struct http_server {
 	bool answering;
 	bool early;    // what still comes of this request is read away
 	bool closing;  // when the answer has gone
+	bool told;     // by the request to close behind its answer
 	uint32_t want; // of the request being answered
 	uint32_t served;
 	uint32_t idle_close_after; // answers, then it closes though it said keep-alive; 0: never

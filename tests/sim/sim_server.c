@@ -41,9 +41,12 @@ static void server_compose(struct end *e)
 	snprintf(e->writer.text, sizeof(e->writer.text),
 		 "%sHTTP/1.1 200 OK\r\nX-Id: %u\r\n%s%s\r\n",
 		 s->want & WANT_INTERIM ? "HTTP/1.1 103 Early Hints\r\nX-Hint: 1\r\n\r\n" : "", id,
-		 framing, s->want & WANT_CLOSE && !to_end ? "Connection: close\r\n" : "");
+		 framing,
+		 !to_end && (s->want & WANT_CLOSE || (s->told && sim_chance(500)))
+			 ? "Connection: close\r\n"
+			 : "");
 	message_pad(e->writer.text, sizeof(e->writer.text));
-	s->closing = s->want & (WANT_TO_END | WANT_CLOSE);
+	s->closing = s->told || s->want & (WANT_TO_END | WANT_CLOSE);
 	writer_begin(&e->writer, id, body, chunked && !to_end);
 }
 
@@ -97,6 +100,13 @@ static bool server_write(struct end *e)
 
 // ---- requests ----------------------------------------------------------------------------------
 
+static bool server_is_told_twice(const char *head)
+{
+	const char *once = strstr(head, "Connection: ");
+
+	return once && strstr(once + 1, "Connection: ");
+}
+
 static enum reader_event server_head(struct end *e)
 {
 	struct http_server *s = &e->server;
@@ -106,6 +116,10 @@ static enum reader_event server_head(struct end *e)
 		sim_fail("http server %x is asked for /admin: %s", e->id, r->head);
 	r->id = message_value(r->head, "X-Id: ");
 	s->want = message_value(r->head, "X-Want: ");
+	s->told = strstr(r->head, "Connection: close") != NULL;
+	if (server_is_told_twice(r->head) ||
+	    (!s->told && (s->want & WANT_DELETE) && (s->want & WANT_BODY)))
+		sim_fail("http server %x is not told once to close: %s", e->id, r->head);
 	s->early = s->want & WANT_EARLY;
 	if (s->early)
 		server_answer(e);

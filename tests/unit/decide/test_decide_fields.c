@@ -24,10 +24,8 @@ static void test_fields(void **state)
 	struct ss_header_source token = {SLICE_LIT("x-token"), {0}};
 
 	w->rules[0] = (struct ss_rule){.name = SLICE_LIT("a"), .headers = &role, .header_count = 1};
-	w->rules[1] = (struct ss_rule){.name = SLICE_LIT("b"),
-				       .mode = MODE_AUDIT,
-				       .headers = &watched,
-				       .header_count = 1};
+	w->rules[1] = (struct ss_rule){
+		.name = SLICE_LIT("b"), .mode = MODE_AUDIT, .headers = &watched, .header_count = 1};
 	w->policy.rule_count = 2;
 	w->limits[0] = (struct ss_limit){.id = SLICE_LIT("l"),
 					 .requests = 1,
@@ -50,7 +48,8 @@ static void test_fields(void **state)
 	assert_true(reads(w, "x-role") && reads(w, "X-Role") && reads(w, "x_ROLE"));
 	assert_true(reads(w, "X-Plan") && reads(w, "X-Token"));
 	assert_false(reads(w, "x-watched") || reads(w, "x-trial"));
-	assert_false(reads(w, "x-rol") || reads(w, "x-roles") || reads(w, "") || reads(w, "x-rola"));
+	assert_false(reads(w, "x-rol") || reads(w, "x-roles") || reads(w, "") ||
+		     reads(w, "x-rola"));
 	assert_false(decide_reads_field(w->snapshot, NULL, http1_name(SLICE_LIT("x-role"))));
 }
 
