@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// JSON Web Key Sets (RFC 7517) to the snapshot's keys. Keys that cannot verify anything are errors where
-// they are written, not surprises where they are used.
+// JSON Web Key Sets (RFC 7517) to the snapshot's keys. A key that is not understood, or verifies nothing, is left
+// out with a warning, as section 5 has it: providers add kinds of keys without asking. A set without any
+// usable one is an error where it is written, not a surprise where it is used.
 #include "model/read.h"
 
 #include <yyjson.h>
@@ -9,6 +10,7 @@
 
 #define JWKS_BYTES_MAX (1u << 20)
 #define KEYS_MAX       64
+#define KEYS_READ_MAX  1024 // those that are left out too
 
 static bool text_of(yyjson_val *key, const char *name, struct arena *a, struct slice *out)
 {
@@ -63,18 +65,18 @@ static bool ops_has_verify(yyjson_val *ops)
 		if (yyjson_equals_str(op, "verify"))
 			return true;
 	}
-	return !yyjson_is_arr(ops);
+	return false;
 }
 
 // RFC 7517 4.2 to 4.4: providers publish keys for encryption beside those for signatures.
 static const char *other_purpose(yyjson_val *key, struct slice alg)
 {
 	static const char *const encryption[] = {"RSA-OAEP", "RSA1_5", "ECDH-ES"};
-	yyjson_val *use = yyjson_obj_get(key, "use");
+	yyjson_val *use = yyjson_obj_get(key, "use"), *ops = yyjson_obj_get(key, "key_ops");
 
 	if (use && !yyjson_equals_str(use, "sig"))
 		return "its use is not sig";
-	if (!ops_has_verify(yyjson_obj_get(key, "key_ops")))
+	if (ops && !ops_has_verify(ops))
 		return "its key_ops do not include verify";
 	for (size_t i = 0; i < sizeof(encryption) / sizeof(encryption[0]); i++) {
 		if (slice_starts(alg, slice_str(encryption[i])))
@@ -98,6 +100,7 @@ static bool fits_any_token(const struct ss_jwk *key)
 struct key_reading {
 	const struct view *at;
 	uint32_t number; // from 1
+	uint32_t usable; // so far
 	struct ss_provider *to;
 };
 
@@ -110,47 +113,92 @@ static bool repeats_kid(const struct ss_provider *p, struct slice kid)
 	return false;
 }
 
-// False: a finding that breaks the policy.
-static bool read_key(const struct key_reading *r, yyjson_val *key)
+// Why it is left out; NULL: it is a key that can verify.
+static const char *unusable(const struct key_reading *r, yyjson_val *key, struct ss_jwk *out,
+			    struct reason *why)
 {
-	struct ss_jwk *out = &r->to->keys[r->to->key_count];
-	struct reason why = {0};
+	struct arena *a = r->at->arena;
+	const char *wrong;
 	struct slice type;
-	const char *wrong, *other;
 
-	*out = (struct ss_jwk){0};
-	if (!yyjson_is_obj(key) || !text_of(key, "kty", r->at->arena, &type) ||
-	    !text_of(key, "kid", r->at->arena, &out->kid) ||
-	    !text_of(key, "alg", r->at->arena, &out->alg)) {
-		view_error(r->at, "key %u: is no JSON Web Key", r->number);
-		return false;
-	}
-	other = other_purpose(key, out->alg);
-	if (other) {
-		view_warn(r->at, "key %u: %s: it is left out", r->number, other);
-		return true;
-	}
-	wrong = read_members(key, type, r->at->arena, out);
+	if (!yyjson_is_obj(key))
+		return "is no object";
+	if (!text_of(key, "kty", a, &type))
+		return "kty has to be a text";
+	if (!text_of(key, "kid", a, &out->kid))
+		return "kid has to be a text";
+	if (!text_of(key, "alg", a, &out->alg))
+		return "alg has to be a text";
+	wrong = other_purpose(key, out->alg);
+	if (!wrong)
+		wrong = read_members(key, type, a, out);
 	if (!wrong && (out->kid.len > 512 || out->n.len > 2048 || out->e.len > 16))
 		wrong = "a member is too long";
-	if (!wrong && crypto_check_jwk(out, &why) != ERR_OK)
-		wrong = why.text;
+	if (!wrong && crypto_check_jwk(out, why) != ERR_OK)
+		wrong = why->text;
+	if (!wrong && !fits_any_token(out)) {
+		(void)err_because(ERR_UNSUPPORTED, why, "alg %.*s does not go with this key",
+				  out->alg.len < 32 ? (int)out->alg.len : 32,
+				  (const char *)out->alg.ptr);
+		wrong = why->text;
+	}
+	return wrong;
+}
+
+// RFC 7518 6.2.2, 6.3.2, RFC 8037 2, and of kinds to come.
+static bool has_private_part(yyjson_val *key)
+{
+	static const char *const members[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "priv"};
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		if (yyjson_obj_get(key, members[i]))
+			return true;
+	}
+	return false;
+}
+
+static void read_key(struct key_reading *r, yyjson_val *key)
+{
+	struct ss_jwk one = {0};
+	struct reason why = {0};
+	const char *wrong = unusable(r, key, &one, &why);
+
 	if (wrong) {
-		view_error(r->at, "key %u: %s", r->number, wrong);
-		return false;
+		view_warn(r->at, "key %u: %s: it is left out", r->number, wrong);
+		return;
 	}
-	if (!fits_any_token(out)) {
-		view_error(r->at, "key %u: alg %.*s does not go with this key", r->number,
-			   SLICE_ARG(out->alg));
-		return false;
-	}
-	if (yyjson_obj_get(key, "d"))
+	if (has_private_part(key))
 		view_warn(r->at, "key %u: the private part is in it: whoever reads this can sign",
 			  r->number);
-	if (repeats_kid(r->to, out->kid))
-		view_warn(r->at, "key %u: kid %.*s is there twice", r->number, SLICE_ARG(out->kid));
-	r->to->key_count++;
-	return true;
+	if (repeats_kid(r->to, one.kid))
+		view_warn(r->at, "key %u: kid %.*s is there twice", r->number, SLICE_ARG(one.kid));
+	if (r->usable++ < KEYS_MAX)
+		r->to->keys[r->to->key_count++] = one;
+}
+
+static bool read_keys(const struct view *at, yyjson_val *keys, struct ss_provider *out)
+{
+	struct key_reading r = {.at = at, .to = out};
+	size_t index, max,
+		room = yyjson_arr_size(keys) < KEYS_MAX ? yyjson_arr_size(keys) : KEYS_MAX;
+	yyjson_val *key;
+
+	out->keys = arena_alloc(at->arena, room, sizeof(*out->keys));
+	if (!out->keys) {
+		view_error(at, "there is too much in this file");
+		return false;
+	}
+	yyjson_arr_foreach(keys, index, max, key)
+	{
+		r.number++;
+		read_key(&r, key);
+	}
+	if (r.usable == 0)
+		view_error(at, "has no key that could verify a token");
+	if (r.usable > KEYS_MAX)
+		view_error(at, "has %u keys that could verify a token, the limit is %d", r.usable,
+			   KEYS_MAX);
+	return r.usable > 0 && r.usable <= KEYS_MAX;
 }
 
 bool read_jwks(const struct view *at, struct slice json, struct ss_provider *out)
@@ -158,26 +206,13 @@ bool read_jwks(const struct view *at, struct slice json, struct ss_provider *out
 	yyjson_doc *doc = json.len <= JWKS_BYTES_MAX
 				  ? yyjson_read((const char *)json.ptr, json.len, 0)
 				  : NULL;
-	yyjson_val *keys = yyjson_obj_get(yyjson_doc_get_root(doc), "keys"), *key;
+	yyjson_val *keys = yyjson_obj_get(yyjson_doc_get_root(doc), "keys");
 	bool good = yyjson_is_arr(keys) && yyjson_arr_size(keys) > 0 &&
-		    yyjson_arr_size(keys) <= KEYS_MAX;
-	struct key_reading r = {.at = at, .to = out};
-	size_t index, max;
+		    yyjson_arr_size(keys) <= KEYS_READ_MAX;
 
 	if (!good)
-		view_error(at, "is no JSON Web Key Set with 1 to %d keys", KEYS_MAX);
-	out->keys = good ? arena_alloc(at->arena, yyjson_arr_size(keys), sizeof(*out->keys)) : NULL;
-	if (out->keys) {
-		yyjson_arr_foreach(keys, index, max, key)
-		{
-			r.number++;
-			good = good && read_key(&r, key);
-		}
-		if (good && out->key_count == 0) {
-			view_error(at, "has no key that could verify a token");
-			good = false;
-		}
-	}
+		view_error(at, "is no JSON Web Key Set with 1 to %d keys", KEYS_READ_MAX);
+	good = good && read_keys(at, keys, out);
 	yyjson_doc_free(doc);
-	return good && out->keys;
+	return good;
 }

@@ -110,7 +110,7 @@ static const struct word key_set_rows[] = {
 	},
 	{
 		.name = "inline",
-		.says = "A JSON Web Key Set.",
+		.says = "A JSON Web Key Set; keys that are not understood are left out.",
 		.example = EXAMPLE_JWKS,
 		.since = "0.1",
 		.type = WORD_TEXT,

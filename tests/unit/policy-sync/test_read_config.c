@@ -26,8 +26,6 @@ static void key_sets(void **state)
 		{JWKS("not json"), "JSON Web Key Set"},
 		{JWKS("{\"keys\":[]}"), "JSON Web Key Set"},
 		{JWKS("{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}]}"), "kty"},
-		{JWKS("{\"keys\":[{" ED25519 "},{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}"),
-		 "key 2: RSA keys below 2048"},
 		{JWKS("{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AQAB\",\"y\":\"AQAB\"}]"
 		      "}"),
 		 "as long as"},
@@ -87,6 +85,132 @@ static void keys_that_are_not_used(void **state)
 	assert_int_equal(p->spec.providers[0].key_count, 2);
 	assert_int_equal(p->broken.len, 0);
 	texts_close(&t);
+}
+
+// RFC 7517 5: what is not understood is left out; it costs none of the others, and nobody's trust.
+static const struct {
+	const char *key, *part;
+} left_out[] = {
+	{"{\"kty\":\"oct\",\"kid\":\"s\",\"k\":\"c2VjcmV0\"}", "shared secrets"},
+	{"{\"kty\":\"AKP\",\"alg\":\"ML-DSA-44\",\"pub\":\"AQAB\"}", "kty"},
+	{"{\"kty\":\"ec\"}", "kty"},
+	{"{\"kty\":null}", "kty"},
+	{"{\"kty\":5}", "kty"},
+	{"{}", "kty"},
+	{"null", "is no object"},
+	{"\"key\"", "is no object"},
+	{"[]", "is no object"},
+	{"{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"AQ\",\"y\":\"AQ\"}", "P-256"},
+	{"{\"kty\":\"EC\",\"crv\":null,\"x\":\"AQ\",\"y\":\"AQ\"}", "crv"},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AQ\"}", "x and y"},
+	{"{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":"
+	 "\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}",
+	 "Ed25519"},
+	{"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AQAB\"}", "32 bytes"},
+	{"{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}", "below 2048"},
+	{"{\"kty\":\"RSA\",\"e\":\"AQAB\"}", "needs n and e"},
+	{"{\"kty\":\"RSA\",\"x5c\":[\"MIIB\"]}", "needs n and e"},
+	{"{\"kid\":null," ED25519 "}", "kid"},
+	{"{\"kid\":7," ED25519 "}", "kid"},
+	{"{\"alg\":null," ED25519 "}", "alg"},
+	{"{\"alg\":\"none\"," ED25519 "}", "alg none does not go"},
+	{"{\"alg\":\"HS256\"," ED25519 "}", "alg HS256 does not go"},
+	{"{\"alg\":\"ES256\"," ED25519 "}", "alg ES256 does not go"},
+	{"{\"use\":\"enc\"," ED25519 "}", "use is not sig"},
+	{"{\"use\":null," ED25519 "}", "use is not sig"},
+	{"{\"key_ops\":[\"sign\"]," ED25519 "}", "key_ops"},
+	{"{\"key_ops\":[]," ED25519 "}", "key_ops"},
+	{"{\"key_ops\":\"sign\"," ED25519 "}", "key_ops"},
+	{"{\"key_ops\":null," ED25519 "}", "key_ops"},
+};
+
+static void keys_that_are_left_out(void **state)
+{
+	static const char good[] = "{\"kid\":\"good\"," ED25519 "}";
+
+	(void)state;
+	for (size_t i = 0; i < 3 * sizeof(left_out) / sizeof(left_out[0]); i++) {
+		const char *key = left_out[i / 3].key;
+		char text[2048], number[64];
+		struct texts t;
+
+		// Before a good one, behind it, and alone.
+		snprintf(text, sizeof(text), JWKS("{\"keys\":[%s%s%s]}"), i % 3 == 1 ? good : key,
+			 i % 3 == 2 ? "" : ",",
+			 i % 3 == 0   ? good
+			 : i % 3 == 1 ? key
+				      : "");
+		snprintf(number, sizeof(number), "key %d: ", i % 3 == 1 ? 2 : 1);
+		texts_open(&t);
+		texts_add(&t, text);
+		const struct security_policy *p = t.model->policies.items[0];
+		const char *field = "spec.jwt.providers[0].localJWKS.inline";
+		bool alone = i % 3 == 2;
+		bool said = texts_found(&t, 6, 51, field, left_out[i / 3].part) &&
+			    texts_found(&t, 6, 51, field, number) &&
+			    texts_found(&t, 6, 51, field, "left out");
+
+		if (alone)
+			said &= texts_found(&t, 6, 51, field, "no key that could verify");
+		if (!said || t.findings.count != 1u + alone || t.findings.errors != alone ||
+		    (p->broken.len > 0) != alone)
+			fail_msg("row %zu: %s", i / 3, text);
+		if (!alone) {
+			assert_int_equal(p->spec.providers[0].key_count, 1);
+			assert_true(slice_eq_str(p->spec.providers[0].keys[0].kid, "good"));
+		}
+		texts_close(&t);
+	}
+}
+
+// Whoever reads the key that signs can sign.
+static void private_parts(void **state)
+{
+	static const char *const members[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "priv"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		char text[512];
+		struct texts t;
+
+		snprintf(text, sizeof(text), JWKS("{\"keys\":[{\"%s\":\"AQAB\"," ED25519 "}]}"),
+			 members[i]);
+		texts_open(&t);
+		texts_add(&t, text);
+		assert_int_equal(t.findings.count, 1);
+		assert_int_equal(t.findings.errors, 0);
+		assert_true(texts_found(&t, 6, 51, "spec.jwt.providers[0].localJWKS.inline",
+					"the private part"));
+		texts_close(&t);
+	}
+}
+
+// A provider may publish many, of which few are for signatures.
+static void many_keys(void **state)
+{
+	static char text[1 << 16];
+
+	(void)state;
+	for (int usable = 64; usable <= 65; usable++) {
+		struct texts t;
+		struct buf b;
+
+		buf_init_fixed(&b, text, sizeof(text) - 1);
+		buf_put_str(&b, POLICY_HEAD
+			    "  jwt: {providers: [{name: a, localJWKS: {inline: '{\"keys\":[");
+		for (int i = 0; i < 100; i++)
+			buf_printf(&b, "{\"kid\":\"k%d\"%s," ED25519 "}%s", i,
+				   i < usable ? "" : ",\"use\":\"enc\"", i < 99 ? "," : "");
+		buf_put_str(&b, "]}'}}]}\n");
+		text[b.len] = 0;
+		texts_open(&t);
+		texts_add(&t, text);
+		const struct security_policy *p = t.model->policies.items[0];
+
+		assert_int_equal(p->broken.len > 0, usable > 64);
+		assert_int_equal(t.findings.errors, usable > 64);
+		texts_close(&t);
+	}
 }
 
 // A Secret's data is base64, its stringData is not and counts first; a ConfigMap's are the other way
@@ -233,6 +357,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(key_sets),
 		cmocka_unit_test(keys_that_are_not_used),
+		cmocka_unit_test(keys_that_are_left_out),
+		cmocka_unit_test(private_parts),
+		cmocka_unit_test(many_keys),
 		cmocka_unit_test(keys_from_elsewhere),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(mesh_config),
