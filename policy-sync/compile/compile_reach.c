@@ -166,6 +166,8 @@ static bool reach_init(struct reaching *w)
 			continue;
 		if (related_to(&x->namespace_classes, x->pod_namespace[i]).count > 0)
 			add_whole_pod(w, &w->namespaces[x->pod_namespace[i]], i);
+		else
+			add_pod(w, &w->namespaces[x->pod_namespace[i]], p);
 		for (uint32_t k = 0; k < classes.count; k++)
 			add_whole_pod(w, &w->classes[classes.items[k]], i);
 		for (uint32_t k = 0; k < services.count; k++) {
@@ -211,7 +213,6 @@ static void reach_relate_all(struct reaching *w)
 // A policy or a limit, as far as its targets are concerned.
 struct owner {
 	const struct origin *at;
-	struct slice namespace;
 	const struct security_policy *policy;
 	const struct rate_limit_policy *limit;
 };
@@ -247,8 +248,37 @@ static bool has_port(const uint16_t *list, uint32_t count, uint16_t port)
 }
 
 // Of a Service the ports that it leads to, of others all that anybody named.
-static void check_ports(struct reaching *w, const struct owner *o, const struct target *t,
-			const struct reach *r, uint32_t rule)
+static bool target_has_port(const struct target *t, const struct reach *r, uint16_t port)
+{
+	for (uint32_t i = 0; i < r->port_count; i++) {
+		if (in_section(t, &r->ports[i]) && r->ports[i].number == port)
+			return true;
+	}
+	return r->unknown_ports || r->port_count == 0;
+}
+
+// Targets of one policy stand one behind the other.
+static bool is_same_owner(const struct target_ref *a, const struct target_ref *b)
+{
+	return a->policy == b->policy && a->limit == b->limit;
+}
+
+// True too where nobody knows what one of the targets has.
+static bool any_has_port(const struct reaching *w, uint32_t first, uint16_t port)
+{
+	const struct target_ref *refs = w->c->index.refs;
+
+	for (uint32_t i = first; i < w->c->index.ref_count && is_same_owner(&refs[i], &refs[first]);
+	     i++) {
+		const struct reach *r = w->by_ref[i];
+
+		if (!r || r->pods == 0 || target_has_port(refs[i].target, r, port))
+			return true;
+	}
+	return false;
+}
+
+static void check_ports(struct reaching *w, const struct owner *o, uint32_t first, uint32_t rule)
 {
 	const struct ss_rule *asked = &o->policy->spec.rules[rule];
 	const struct tree *tree = compile_rule_tree(&o->policy->spec, rule);
@@ -256,21 +286,14 @@ static void check_ports(struct reaching *w, const struct owner *o, const struct 
 	uint32_t index = 0;
 	bool failed = false;
 
-	if (r->unknown_ports || asked->port_count == 0 || r->port_count == 0)
+	if (asked->port_count == 0)
 		return;
 	struct view list = compile_place(w->c, o->at, ports, &failed);
 
 	for (struct view v = view_first(&list); v.tree; v = view_next(&list, &v, &index)) {
-		bool found = false;
-
-		for (uint32_t i = 0; i < r->port_count && !found; i++)
-			found = in_section(t, &r->ports[i]) &&
-				r->ports[i].number == asked->ports[index];
-		if (!found)
-			view_warn(&v,
-				  "matches nothing at %.*s: no pod of it has this port (%u is one; "
-				  "a Service's own numbers do not count)",
-				  SLICE_ARG(t->name), r->ports[0].number);
+		if (!any_has_port(w, first, asked->ports[index]))
+			view_warn(&v, "matches nothing: no pod of the targets has this port (ports "
+				      "are the pods', not the Service's)");
 	}
 }
 
@@ -317,6 +340,19 @@ static bool has_family(const struct cidr *list, uint32_t count, bool v4)
 	return false;
 }
 
+static bool has_both_families(const struct reaching *w, uint32_t first)
+{
+	const struct target_ref *refs = w->c->index.refs;
+	bool v4 = false, v6 = false;
+
+	for (uint32_t i = first; i < w->c->index.ref_count && is_same_owner(&refs[i], &refs[first]);
+	     i++) {
+		v4 |= w->by_ref[i] && w->by_ref[i]->v4;
+		v6 |= w->by_ref[i] && w->by_ref[i]->v6;
+	}
+	return v4 && v6;
+}
+
 static void say_family(struct reaching *w, const struct owner *o, const struct tree *at, bool v4)
 {
 	bool failed = false;
@@ -329,9 +365,9 @@ static void say_family(struct reaching *w, const struct owner *o, const struct t
 }
 
 // A policy that has networks of both, in whichever rules, knows of both.
-static void check_families(struct reaching *w, const struct owner *o, const struct reach *r)
+static void check_families(struct reaching *w, const struct owner *o,
+			   const struct policy_spec *spec)
 {
-	const struct policy_spec *spec = &o->policy->spec;
 	bool v4 = false, v6 = false;
 
 	for (uint32_t i = 0; i < spec->rule_count; i++) {
@@ -340,7 +376,7 @@ static void check_families(struct reaching *w, const struct owner *o, const stru
 		v4 |= has_family(rule->client_cidrs, rule->client_cidr_count, true);
 		v6 |= has_family(rule->client_cidrs, rule->client_cidr_count, false);
 	}
-	for (uint32_t i = 0; r->v4 && r->v6 && v4 != v6 && i < spec->rule_count; i++) {
+	for (uint32_t i = 0; v4 != v6 && i < spec->rule_count; i++) {
 		const struct tree *t = tree_get(compile_rule_tree(spec, i), "principal");
 
 		if (spec->rules[i].client_cidr_count > 0)
@@ -354,11 +390,9 @@ static void check_policy_target(struct reaching *w, const struct owner *o, const
 	const struct policy_spec *spec = &o->policy->spec;
 	const struct reach_port *opaque;
 
-	check_families(w, o, r);
 	for (uint32_t i = 0; i < spec->rule_count; i++) {
 		const struct ss_rule *rule = &spec->rules[i];
 
-		check_ports(w, o, t, r, i);
 		opaque = opaque_port(t, r, rule->ports, rule->port_count);
 		if (opaque && rule_reads_requests(rule))
 			check_opaque(w, o, compile_rule_tree(spec, i), opaque);
@@ -384,6 +418,17 @@ static void check_limit_target(struct reaching *w, const struct owner *o, const 
 			       const struct reach *r)
 {
 	const struct reach_port *opaque = opaque_port(t, r, NULL, 0);
+
+	for (uint32_t i = 0; opaque && i < o->limit->limit_count; i++) {
+		const struct ss_limit *l = &o->limit->limits[i];
+
+		if (l->method_count || l->path_count || l->header_count)
+			check_opaque(w, o, limit_tree(o, i), opaque);
+	}
+}
+
+static void check_limit_families(struct reaching *w, const struct owner *o, bool both)
+{
 	bool v4 = false, v6 = false;
 
 	for (uint32_t i = 0; i < o->limit->limit_count; i++) {
@@ -394,15 +439,23 @@ static void check_limit_target(struct reaching *w, const struct owner *o, const 
 		v6 |= l->client_cidr_count == 0 ||
 		      has_family(l->client_cidrs, l->client_cidr_count, false);
 	}
-	for (uint32_t i = 0; i < o->limit->limit_count; i++) {
-		const struct ss_limit *l = &o->limit->limits[i];
-		const struct tree *at = limit_tree(o, i);
+	for (uint32_t i = 0; both && v4 != v6 && i < o->limit->limit_count; i++)
+		say_family(w, o, limit_tree(o, i), v4);
+}
 
-		if (opaque && (l->method_count || l->path_count || l->header_count))
-			check_opaque(w, o, at, opaque);
-		if (r->v4 && r->v6 && v4 != v6)
-			say_family(w, o, at, v4);
+// What is said once, however many targets there are.
+static void check_all_targets(struct reaching *w, const struct owner *o, uint32_t first)
+{
+	bool both = has_both_families(w, first);
+
+	if (o->limit) {
+		check_limit_families(w, o, both);
+		return;
 	}
+	if (both)
+		check_families(w, o, &o->policy->spec);
+	for (uint32_t i = 0; i < o->policy->spec.rule_count; i++)
+		check_ports(w, o, first, i);
 }
 
 static void check_targets(struct reaching *w)
@@ -415,13 +468,14 @@ static void check_targets(struct reaching *w)
 		if (ref->policy != INDEX_NONE) {
 			o.policy = w->c->model->policies.items[ref->policy];
 			o.at = &o.policy->origin;
-			o.namespace = o.policy->namespace;
 		} else {
 			o.limit = w->c->model->limits.items[ref->limit];
 			o.at = &o.limit->origin;
-			o.namespace = o.limit->namespace;
 		}
 		r = w->by_ref[i];
+		if ((o.limit || o.policy->broken.len == 0) &&
+		    (i == 0 || !is_same_owner(&w->c->index.refs[i - 1], ref)))
+			check_all_targets(w, &o, i);
 		if (!ref->target->tree || !r || r->pods == 0)
 			continue;
 		check_outside(w, &o, ref->target, r);
@@ -468,6 +522,28 @@ static void check_sources(struct reaching *w, const struct security_policy *p,
 	}
 }
 
+static bool covers(const struct security_policy *p, const struct namespace_object *n)
+{
+	return p->all_namespaces || (n && labels_match(&p->namespace_selector, &n->labels));
+}
+
+static void check_cluster_families(struct reaching *w, const struct security_policy *p)
+{
+	const struct owner o = {.at = &p->origin, .policy = p};
+	bool v4 = false, v6 = false;
+
+	for (uint32_t i = 0; i < w->c->index.namespace_count && !(v4 && v6); i++) {
+		if (!covers(p, w->c->index.namespaces[i].object))
+			continue;
+		v4 |= w->namespaces[i].v4;
+		v6 |= w->namespaces[i].v6;
+	}
+	if (!v4 || !v6)
+		return;
+	check_families(w, &o, &p->overrides);
+	check_families(w, &o, &p->spec);
+}
+
 static void check_selector(struct reaching *w, const struct security_policy *p)
 {
 	const struct model *m = w->c->model;
@@ -482,7 +558,7 @@ static void check_selector(struct reaching *w, const struct security_policy *p)
 		for (uint32_t i = 0; i < lists[l]->count && !found; i++) {
 			const struct namespace_object *n = lists[l]->items[i];
 
-			found = labels_match(&p->namespace_selector, &n->labels);
+			found = covers(p, n);
 		}
 	}
 	if (!found)
@@ -504,8 +580,10 @@ void compile_check_reach(struct compiler *c)
 
 		if (p->broken.len > 0)
 			continue;
-		if (p->namespace.len == 0)
+		if (p->namespace.len == 0) {
 			check_selector(&w, p);
+			check_cluster_families(&w, p);
+		}
 		for (uint32_t k = 0; k < p->spec.rule_count; k++)
 			check_sources(&w, p, &p->spec, k);
 		for (uint32_t k = 0; k < p->overrides.rule_count; k++)

@@ -52,19 +52,26 @@ static const struct {
 	// Ports are those of pods.
 	{"SecurityPolicy", WEB, RULES(DENY(PORTS("8080"))), NULL, NULL},
 	{"SecurityPolicy", WEB, RULES(DENY(PORTS("80"))),
-	 "spec.authorization.rules[0].operation.ports[0]",
-	 "no pod of it has this port (8080 is one"},
+	 "spec.authorization.rules[0].operation.ports[0]", "no pod of the targets has this port"},
 	{"SecurityPolicy", WEB, RULES(DENY(PORTS("8080, 9"))),
-	 "spec.authorization.rules[0].operation.ports[1]", "no pod of it"},
+	 "spec.authorization.rules[0].operation.ports[1]", "no pod of the targets"},
 	{"SecurityPolicy", APP("web"), RULES(DENY(PORTS("80"))),
-	 "spec.authorization.rules[0].operation.ports[0]", "no pod of it"},
+	 "spec.authorization.rules[0].operation.ports[0]", "no pod of the targets"},
 	{"SecurityPolicy", APP("web"), RULES(DENY(PORTS("9090, 8080"))), NULL, NULL},
 	{"SecurityPolicy", APP("off"), RULES(DENY(PORTS("80"))), "spec.targetRefs[0].selector",
 	 "1 of its 1 pods is not enrolled"}, // which ports it has, nobody knows
 	{"SecurityPolicy", TARGET("kind: Service, name: tls, sectionName: plain"),
 	 RULES(DENY(PORTS("8443"))), "spec.authorization.rules[0].operation.ports[0]",
-	 "no pod of it"},
+	 "no pod of the targets"},
 	{"SecurityPolicy", TLS, RULES(DENY(PORTS("8443"))), NULL, NULL},
+	{"SecurityPolicy",
+	 "targetRefs: [{group: \"\", kind: Service, name: web}, {group: \"\", kind: Service, name: "
+	 "old}]",
+	 RULES(DENY(PORTS("8080, 80"))), NULL, NULL},
+	{"SecurityPolicy",
+	 "targetRefs: [{group: \"\", kind: Service, name: web}, {group: \"\", kind: Service, name: "
+	 "gone}]",
+	 RULES(DENY(PORTS("80"))), "spec.targetRefs[1].name", "there is no Service gone"},
 	// Requests on ports that have none.
 	{"SecurityPolicy", TLS, RULES(DENY("operation: {methods: [GET]}")),
 	 "spec.authorization.rules[0]", "port 443 of Service tls has appProtocol https"},
@@ -95,6 +102,18 @@ static const struct {
 		 "\"fd00::/8\"") "}"),
 	 NULL, NULL},
 	{"SecurityPolicy", OLD, RULES(DENY(CIDRS("10.0.0.0/8"))), NULL, NULL},
+	{"SecurityPolicy",
+	 "targetRefs: [{group: \"\", kind: Service, name: web}, {group: \"\", kind: Pod, selector: "
+	 "{matchLabels: {app: web}}}]",
+	 RULES(DENY(CIDRS("10.0.0.0/8"))), "spec.authorization.rules[0].principal.clientCIDRs",
+	 "comes by IPv6 is not matched"},
+	{"ClusterSecurityPolicy", "namespaceSelector: {}",
+	 "defaults: {authorization: {rules: [" DENY(CIDRS("10.0.0.0/8")) "]}}",
+	 "spec.defaults.authorization.rules[0].principal.clientCIDRs",
+	 "comes by IPv6 is not matched"},
+	{"ClusterSecurityPolicy", "namespaceSelector: {}",
+	 "defaults: {authorization: {rules: [" DENY(CIDRS("10.0.0.0/8, \"fd00::/8\"")) "]}}", NULL,
+	 NULL},
 	{"RateLimitPolicy", WEB,
 	 "scope: Node, rules: [{name: r, clientSelectors: [{sourceCIDR: {value: 0.0.0.0/0}}], "
 	 "limit: "
