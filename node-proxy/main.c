@@ -2,6 +2,7 @@
 // node-proxy: verbs. Everything else is control/node.
 #include <stdio.h>
 #include <string.h>
+#include "common/memory.h"
 #include "control/node.h"
 
 static int run(int argc, char **argv)
@@ -27,6 +28,7 @@ int main(int argc, char **argv)
 	const char *verb = argc >= 2 ? argv[1] : "";
 	bool help = strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0;
 
+	memory_init();
 	if (strcmp(verb, "run") == 0)
 		return run(argc - 1, argv + 1);
 	if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0) {

@@ -2,6 +2,7 @@
 // policy-sync: verbs.
 #include <stdio.h>
 #include <string.h>
+#include "common/memory.h"
 #include "verbs/verbs.h"
 
 static const struct {
@@ -30,6 +31,7 @@ int main(int argc, char **argv)
 {
 	const char *verb = argc >= 2 ? argv[1] : "";
 
+	memory_init();
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(verb, verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);

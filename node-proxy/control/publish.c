@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/memory.h"
 
 struct publisher {
 	struct inbox *const *workers;
@@ -17,6 +18,7 @@ struct publisher {
 	const struct snapshot *newest;
 	struct generation adopted;
 	struct publication *list; // newest first
+	struct memory_mark memory;
 };
 
 enum err publisher_new(struct inbox *const *workers, uint32_t count, struct publisher **out)
@@ -44,6 +46,8 @@ static void publisher_drop(struct publisher *p, struct publication *dead)
 		if (p->newest == dead->snapshot)
 			p->newest = NULL;
 		snapshot_free((struct snapshot *)dead->snapshot);
+		if (p->newest)
+			memory_settle(&p->memory, snapshot_bytes(p->newest));
 		break;
 	case INBOX_LINKS:
 		links_free((struct links *)dead->links);

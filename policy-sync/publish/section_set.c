@@ -189,6 +189,15 @@ void section_set_unref(struct section_set *s)
 	free(s);
 }
 
+size_t section_set_bytes(const struct section_set *s)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < s->count; i++)
+		bytes += s->blobs[i]->ref.bytes;
+	return bytes;
+}
+
 bool section_set_same(const struct section_set *a, const struct section_set *b)
 {
 	return a->count == b->count && memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;

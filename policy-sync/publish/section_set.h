@@ -42,6 +42,7 @@ enum err must_check section_set_of_node(struct generation g, const struct sectio
 					uint32_t known_count, struct section_set **out);
 struct section_set *section_set_ref(struct section_set *s);
 void section_set_unref(struct section_set *s); // NULL is allowed
+size_t section_set_bytes(const struct section_set *s);
 bool section_set_same(const struct section_set *a, const struct section_set *b);
 struct section_blob *section_set_find(const struct section_set *s, struct section_name name);
 // Lines of the manifest from one set to the next, in order; gone sections have bytes 0. lines has

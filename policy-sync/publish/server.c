@@ -312,13 +312,18 @@ static enum err must_check server_make_set(const struct server *s, struct genera
 	return e;
 }
 
+// Older generations save bytes on the wire; one that is much larger than the new one whole saves nothing.
 static void server_keep_set(struct server *s, struct section_set *set)
 {
-	if (s->set_count == SERVER_SETS_KEPT)
+	size_t bytes = section_set_bytes(set);
+
+	while (s->set_count > 0 && (s->set_count == SERVER_SETS_KEPT ||
+				    section_set_bytes(s->sets[s->set_count - 1]) / 2 > bytes))
 		section_set_unref(s->sets[--s->set_count]);
 	memmove(s->sets + 1, s->sets, s->set_count * sizeof(s->sets[0]));
 	s->sets[0] = set;
 	s->set_count++;
+	memory_settle(&s->memory, bytes);
 }
 
 static uint64_t server_count_changes(const struct section_set *from, const struct section_set *to)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/addr.h"
+#include "common/memory.h"
 #include "publish/authenticate.h"
 #include "publish/pins.h"
 #include "publish/section_set.h"
@@ -50,6 +51,7 @@ struct server {
 	struct rotation *rotation;
 	struct generation generation;		    // of sets[0]
 	struct section_set *sets[SERVER_SETS_KEPT]; // newest first
+	struct memory_mark memory;
 	uint32_t set_count;
 	uint64_t published_ns; // when sets[0] was made
 	// the last compilation: nodes without pins, no trust section
