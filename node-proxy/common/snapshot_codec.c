@@ -4,6 +4,7 @@
 #include "common/snapshot_codec.h"
 
 #include <msgpack.h>
+#include <stdio.h>
 #include "common/msgpack_read.h"
 #include "common/snapshot_tables.h"
 
@@ -48,6 +49,7 @@ static uint64_t field_number(const struct field *f, const void *object)
 		memcpy(&v16, at, sizeof(v16));
 		return v16;
 	case FIELD_ENUM:
+	case FIELD_HINT:
 	case FIELD_U32:
 		memcpy(&v32, at, sizeof(v32));
 		return v32;
@@ -174,6 +176,7 @@ static void encode(struct buf *out, const struct table *t, const void *object)
 struct decoder {
 	struct cursor c;
 	struct arena *arena;
+	struct reason *why;
 	enum err err; // beyond the grammar: limits, memory
 };
 
@@ -183,6 +186,22 @@ static void decode_fail(struct decoder *d, enum err e)
 {
 	if (d->err == ERR_OK)
 		d->err = e;
+}
+
+// The first failure, as a sentence without its subject.
+static void decode_fail_at(struct decoder *d, enum err e, const struct field *f, const char *what)
+{
+	if (d->err == ERR_OK)
+		d->err = err_because(e, d->why, "%s %s", f->name, what);
+}
+
+static void decode_fail_limit(struct decoder *d, const struct field *f, size_t has)
+{
+	char what[80];
+
+	snprintf(what, sizeof(what), "has %zu %s, the limit is %u", has,
+		 f->kind == FIELD_BYTES ? "bytes" : "entries", f->limit);
+	decode_fail_at(d, ERR_TOO_LARGE, f, what);
 }
 
 static bool decode_ok(const struct decoder *d)
@@ -195,12 +214,18 @@ static void decode_number(struct decoder *d, const struct field *f, void *at)
 	uint64_t v = msgpack_read_uint(&d->c);
 	uint64_t max = f->kind == FIELD_BOOL   ? 1
 		       : f->kind == FIELD_ENUM ? f->limit - 1u
+		       : f->kind == FIELD_HINT ? UINT64_MAX
 		       : f->kind == FIELD_U16  ? UINT16_MAX
 		       : f->kind == FIELD_U32  ? UINT32_MAX
 					       : UINT64_MAX;
-	uint32_t v32 = (uint32_t)v;
+	uint32_t v32 = f->kind == FIELD_HINT && v >= f->limit ? 0 : (uint32_t)v;
 	uint16_t v16 = (uint16_t)v;
 
+	if (v > max && f->kind == FIELD_ENUM) {
+		decode_fail_at(d, ERR_UNSUPPORTED, f,
+			       "has a value that this version does not know");
+		return;
+	}
 	if (v > max) {
 		decode_fail(d, ERR_MALFORMED);
 		return;
@@ -252,6 +277,7 @@ static size_t item_bytes(const struct field *f)
 		return f->table->size;
 	case FIELD_BOOL:
 	case FIELD_ENUM:
+	case FIELD_HINT:
 	case FIELD_U16:
 	case FIELD_U32:
 	case FIELD_U64:
@@ -281,8 +307,8 @@ static void decode_array(struct decoder *d, const struct field *f, void *object)
 	size_t bytes = item_bytes(f);
 	uint8_t *items;
 
-	if (count > f->limit) {
-		decode_fail(d, ERR_TOO_LARGE);
+	if (count > f->limit && decode_ok(d)) {
+		decode_fail_limit(d, f, count);
 		return;
 	}
 	if (count == 0 || !decode_ok(d))
@@ -306,7 +332,7 @@ static void decode_field(struct decoder *d, const struct field *f, void *object)
 		struct slice s = msgpack_read_bytes(&d->c);
 
 		if (s.len > f->limit)
-			decode_fail(d, ERR_TOO_LARGE);
+			decode_fail_limit(d, f, s.len);
 		memcpy(at, &s, sizeof(s));
 	} else if (field_is_single(f)) {
 		decode_addr(d, (void *)at);
@@ -324,6 +350,64 @@ static const struct field *find_field(const struct table *t, uint64_t key)
 			return &t->fields[i];
 	}
 	return NULL;
+}
+
+static bool addr_is_host(struct addr a)
+{
+	return !addr_is_none(a) && !addr_is_loopback(a) && !addr_is_multicast(a) &&
+	       !(addr_is_v4(a) && addr_to_v4(a) == 0);
+}
+
+static bool items_equal(const struct field *f, const uint8_t *a, const uint8_t *b)
+{
+	const struct field *by = f->table ? find_field(f->table, f->once) : NULL;
+
+	return by ? field_number(by, a) == field_number(by, b) : memcmp(a, b, item_bytes(f)) == 0;
+}
+
+// Lists with this rule are short: pairs are cheaper than a table.
+static bool items_differ(const struct field *f, const void *object)
+{
+	const uint8_t *items = field_pointer(f, object);
+	uint32_t count = field_count(f, object);
+	size_t bytes = item_bytes(f);
+
+	for (uint32_t i = 1; i < count; i++) {
+		for (uint32_t k = 0; k < i; k++) {
+			if (items_equal(f, items + i * bytes, items + k * bytes))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool addrs_are_hosts(const struct field *f, const void *object)
+{
+	const struct addr *list =
+		field_is_single(f) ? (const void *)field_at(f, object) : field_pointer(f, object);
+	uint32_t count = field_is_single(f) ? 1 : field_count(f, object);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (!addr_is_host(list[i]))
+			return false;
+	}
+	return true;
+}
+
+static void check_rules(struct decoder *d, const struct table *t, const void *object)
+{
+	for (uint32_t i = 0; i < t->field_count && decode_ok(d); i++) {
+		const struct field *f = &t->fields[i];
+
+		if (f->rules == 0)
+			continue;
+		if ((f->rules & RULE_NOT_ZERO) && !field_is_set(f, object))
+			decode_fail_at(d, ERR_RANGE, f, "must not be zero");
+		if ((f->rules & RULE_EACH_ONCE) && !items_differ(f, object))
+			decode_fail_at(d, ERR_EXISTS, f, "names one twice");
+		if ((f->rules & RULE_HOST) && !addrs_are_hosts(f, object))
+			decode_fail_at(d, ERR_RANGE, f, "has an address that no host can have");
+	}
 }
 
 static void decode_table(struct decoder *d, const struct table *t, void *object)
@@ -347,18 +431,40 @@ static void decode_table(struct decoder *d, const struct table *t, void *object)
 		else
 			msgpack_skip(&d->c); // a later version's
 	}
+	check_rules(d, t, object);
 }
 
-static enum err decode(struct slice value, struct arena *a, const struct table *t, void *out)
+static enum err decode(struct slice value, struct arena *a, const struct table *t, void *out,
+		       struct reason *why)
 {
-	struct decoder d = {.arena = a};
+	struct decoder d = {.arena = a, .why = why};
 
 	memset(out, 0, t->size);
 	cursor_init(&d.c, value);
 	decode_table(&d, t, out);
-	if (d.err != ERR_OK)
-		return d.err;
-	return d.c.err == ERR_OK && cursor_left(&d.c) == 0 ? ERR_OK : ERR_MALFORMED;
+	if (d.c.err == ERR_OK && cursor_left(&d.c) > 0)
+		decode_fail(&d, ERR_MALFORMED);
+	return d.err != ERR_OK ? d.err : d.c.err == ERR_OK ? ERR_OK : ERR_MALFORMED;
+}
+
+enum err snapshot_decode_record(enum section_kind kind, struct slice value, struct arena *a,
+				void *out, struct reason *why)
+{
+	static const struct table *const tables[SECTION_KIND_COUNT] = {
+		[SECTION_META] = &snapshot_meta_table,
+		[SECTION_NODES] = &snapshot_node_table,
+		[SECTION_WORKLOADS] = &snapshot_workload_table,
+		[SECTION_SERVICES] = &snapshot_service_table,
+		[SECTION_POLICIES] = &snapshot_policy_table,
+		[SECTION_PROVIDERS] = &snapshot_provider_table,
+		[SECTION_LIMITS] = &snapshot_limit_table,
+		[SECTION_TRUST] = &snapshot_trust_root_table,
+		[SECTION_RULE_SETS] = &snapshot_rule_set_table,
+	};
+
+	return kind < SECTION_KIND_COUNT && tables[kind]
+		       ? decode(value, a, tables[kind], out, why)
+		       : err_because(ERR_UNSUPPORTED, why, "there is no such kind of record");
 }
 
 #define CODEC(name, type)                                                                          \
@@ -368,7 +474,7 @@ static enum err decode(struct slice value, struct arena *a, const struct table *
 	}                                                                                          \
 	enum err snapshot_decode_##name(struct slice value, struct arena *a, struct type *out)     \
 	{                                                                                          \
-		return decode(value, a, &snapshot_##name##_table, out);                            \
+		return decode(value, a, &snapshot_##name##_table, out, NULL);                      \
 	}
 
 CODEC(meta, ss_meta)

@@ -2,7 +2,8 @@
 // msgpack for every record of snapshot_schema.h, both directions, one place. Encoding is
 // canonical (shortest forms, keys ascending, zero members left out), so equal objects give equal
 // bytes and equal hashes. Decoding is bounded by the schema's limits, skips unknown keys and
-// checks every enum; errors are ERR_MALFORMED, ERR_TOO_LARGE, ERR_NOMEM (arena).
+// checks every enum and rule of snapshot_tables; errors are ERR_MALFORMED, ERR_TOO_LARGE, ERR_RANGE,
+// ERR_EXISTS (one twice), ERR_UNSUPPORTED (a later version's enum), ERR_NOMEM (arena).
 #pragma once
 
 #include "common/arena.h"
@@ -37,3 +38,6 @@ enum err must_check snapshot_decode_limit(struct slice value, struct arena *a,
 					  struct ss_limit *out);
 enum err must_check snapshot_decode_trust_root(struct slice value, struct arena *a,
 					       struct ss_trust_root *out);
+// A record of any kind; out is its struct. why names the member.
+enum err must_check snapshot_decode_record(enum section_kind kind, struct slice value,
+					   struct arena *a, void *out, struct reason *why);

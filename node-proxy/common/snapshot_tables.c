@@ -4,20 +4,23 @@
 #include "common/snapshot_tables.h"
 
 #define TEXT_BYTES_MAX 4096
-#define F(key, kind, type, member, limit)                                                          \
+#define FR(key, kind, type, member, limit, rules)                                                  \
 	{                                                                                          \
-		key, kind, offsetof(struct type, member), 0, limit, NULL                           \
+		key, kind, offsetof(struct type, member), 0, limit, NULL, #member, rules, 0        \
 	}
-#define A(key, kind, type, member, count, limit)                                                   \
+#define F(key, kind, type, member, limit) FR(key, kind, type, member, limit, 0)
+#define AR(key, kind, type, member, count, limit, rules)                                           \
 	{                                                                                          \
 		key, kind, offsetof(struct type, member), offsetof(struct type, count), limit,     \
-			NULL                                                                       \
+			NULL, #member, rules, 0                                                    \
 	}
-#define S(key, type, member, count, limit, table)                                                  \
+#define A(key, kind, type, member, count, limit) AR(key, kind, type, member, count, limit, 0)
+#define SR(key, type, member, count, limit, table, rules, once)                                    \
 	{                                                                                          \
 		key, FIELD_STRUCTS, offsetof(struct type, member), offsetof(struct type, count),   \
-			limit, &table                                                              \
+			limit, &table, #member, rules, once                                        \
 	}
+#define S(key, type, member, count, limit, table) SR(key, type, member, count, limit, table, 0, 0)
 #define TABLE(name, type)                                                                          \
 	const struct table snapshot_##name##_table = {                                             \
 		name##_fields, sizeof(name##_fields) / sizeof(name##_fields[0]),                   \
@@ -38,7 +41,8 @@ TABLE(meta, ss_meta);
 
 static const struct field node_fields[] = {
 	F(1, FIELD_BYTES, ss_node, name, 253),
-	A(2, FIELD_ADDRS, ss_node, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX),
+	AR(2, FIELD_ADDRS, ss_node, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX,
+	   RULE_EACH_ONCE),
 	F(3, FIELD_U16, ss_node, tunnel_port, 0),
 	F(4, FIELD_BYTES, ss_node, key_pins, NODE_PINS_MAX *NODE_PIN_BYTES),
 	F(5, FIELD_BYTES, ss_node, zone, 255),
@@ -58,16 +62,17 @@ static const struct field workload_fields[] = {
 	F(3, FIELD_BYTES, ss_workload, name, 253),
 	F(4, FIELD_BYTES, ss_workload, service_account, 253),
 	F(5, FIELD_BYTES, ss_workload, node, 253),
-	A(6, FIELD_ADDRS, ss_workload, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX),
+	AR(6, FIELD_ADDRS, ss_workload, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX,
+	   RULE_EACH_ONCE | RULE_HOST),
 	F(7, FIELD_BOOL, ss_workload, enrolled, 0),
 	F(8, FIELD_BOOL, ss_workload, host_network, 0),
-	S(9, ss_workload, policies, policy_count, SNAPSHOT_PORTS_PER_OBJECT_MAX,
-	  snapshot_port_policy_table),
+	SR(9, ss_workload, policies, policy_count, SNAPSHOT_PORTS_PER_OBJECT_MAX,
+	   snapshot_port_policy_table, RULE_EACH_ONCE, 1),
 };
 TABLE(workload, ss_workload);
 
 static const struct field endpoint_fields[] = {
-	A(1, FIELD_ADDRS, ss_endpoint, addr, addr, 1), // a single address; see put_addr
+	AR(1, FIELD_ADDRS, ss_endpoint, addr, addr, 1, RULE_HOST), // a single address; see put_addr
 	F(2, FIELD_U16, ss_endpoint, port, 0),
 	F(3, FIELD_BOOL, ss_endpoint, ready, 0),
 	F(4, FIELD_BOOL, ss_endpoint, serving, 0),
@@ -79,9 +84,9 @@ TABLE(endpoint, ss_endpoint);
 
 static const struct field service_port_fields[] = {
 	F(1, FIELD_BYTES, ss_service_port, name, 63),
-	F(2, FIELD_U16, ss_service_port, port, 0),
+	FR(2, FIELD_U16, ss_service_port, port, 0, RULE_NOT_ZERO),
 	F(3, FIELD_U16, ss_service_port, node_port, 0),
-	F(4, FIELD_ENUM, ss_service_port, protocol, APP_PROTOCOL_COUNT),
+	F(4, FIELD_HINT, ss_service_port, protocol, APP_PROTOCOL_COUNT),
 	S(5, ss_service_port, endpoints, endpoint_count, 100000, snapshot_endpoint_table),
 };
 TABLE(service_port, ss_service_port);
@@ -89,9 +94,10 @@ TABLE(service_port, ss_service_port);
 static const struct field service_fields[] = {
 	F(1, FIELD_BYTES, ss_service, namespace, 63),
 	F(2, FIELD_BYTES, ss_service, name, 63),
-	A(3, FIELD_ADDRS, ss_service, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX),
-	S(4, ss_service, ports, port_count, SNAPSHOT_PORTS_PER_OBJECT_MAX,
-	  snapshot_service_port_table),
+	AR(3, FIELD_ADDRS, ss_service, addrs, addr_count, SNAPSHOT_ADDRS_PER_OBJECT_MAX,
+	   RULE_EACH_ONCE | RULE_HOST),
+	SR(4, ss_service, ports, port_count, SNAPSHOT_PORTS_PER_OBJECT_MAX,
+	   snapshot_service_port_table, RULE_EACH_ONCE, 2),
 	F(5, FIELD_BOOL, ss_service, internal_local, 0),
 	F(6, FIELD_BOOL, ss_service, external_local, 0),
 	F(7, FIELD_U32, ss_service, affinity_timeout_s, 0),
@@ -184,7 +190,7 @@ static const struct field policy_fields[] = {
 TABLE(policy, ss_policy);
 
 static const struct field jwk_fields[] = {
-	F(1, FIELD_ENUM, ss_jwk, type, JWK_OKP + 1), F(2, FIELD_BYTES, ss_jwk, kid, 512),
+	F(1, FIELD_HINT, ss_jwk, type, JWK_OKP + 1), F(2, FIELD_BYTES, ss_jwk, kid, 512),
 	F(3, FIELD_BYTES, ss_jwk, alg, 32),	     F(4, FIELD_BYTES, ss_jwk, crv, 32),
 	F(5, FIELD_BYTES, ss_jwk, n, 2048),	     F(6, FIELD_BYTES, ss_jwk, e, 16),
 	F(7, FIELD_BYTES, ss_jwk, x, 256),	     F(8, FIELD_BYTES, ss_jwk, y, 256),
@@ -212,13 +218,13 @@ static const struct field limit_fields[] = {
 	F(1, FIELD_BYTES, ss_limit, id, 512),
 	F(2, FIELD_BYTES, ss_limit, policy, 512),
 	F(3, FIELD_BYTES, ss_limit, rule, 255),
-	F(4, FIELD_ENUM, ss_limit, key, LIMIT_KEY_CLIENT_ADDR + 1),
+	F(4, FIELD_HINT, ss_limit, key, LIMIT_KEY_CLIENT_ADDR + 1),
 	A(5, FIELD_CIDRS, ss_limit, client_cidrs, client_cidr_count, 65536),
 	A(6, FIELD_TEXTS, ss_limit, methods, method_count, 64),
 	S(7, ss_limit, paths, path_count, 1024, snapshot_path_table),
 	S(8, ss_limit, headers, header_count, 64, snapshot_header_table),
-	F(9, FIELD_U64, ss_limit, requests, 0),
-	F(10, FIELD_U32, ss_limit, unit_s, 0),
+	FR(9, FIELD_U64, ss_limit, requests, 0, RULE_NOT_ZERO),
+	FR(10, FIELD_U32, ss_limit, unit_s, 0, RULE_NOT_ZERO),
 	F(11, FIELD_U64, ss_limit, burst, 0),
 	F(12, FIELD_BOOL, ss_limit, shadow, 0),
 	F(13, FIELD_U32, ss_limit, keys_max, 0),
@@ -229,3 +235,20 @@ static const struct field trust_root_fields[] = {
 	F(1, FIELD_BYTES, ss_trust_root, der, 16384),
 };
 TABLE(trust_root, ss_trust_root);
+
+uint32_t snapshot_records_max(enum section_kind kind)
+{
+	static const uint32_t max[SECTION_KIND_COUNT] = {
+		[SECTION_META] = 1,
+		[SECTION_NODES] = SNAPSHOT_NODES_MAX,
+		[SECTION_WORKLOADS] = SNAPSHOT_WORKLOADS_MAX,
+		[SECTION_SERVICES] = SNAPSHOT_SERVICES_MAX,
+		[SECTION_POLICIES] = SNAPSHOT_POLICIES_MAX,
+		[SECTION_PROVIDERS] = SNAPSHOT_POLICIES_MAX,
+		[SECTION_LIMITS] = SNAPSHOT_LIMITS_MAX,
+		[SECTION_TRUST] = 64,
+		[SECTION_RULE_SETS] = SNAPSHOT_RULE_SETS_MAX,
+	};
+
+	return kind < SECTION_KIND_COUNT ? max[kind] : 0;
+}

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The tables that snapshot_codec.c walks: every member of every record named once, with its key, kind,
-// place and limit.
+// place, limit and what else it has to keep. What a node refuses stands here and nowhere else: policy-sync
+// reads what it compiled by these very rows before it publishes (core/snapshot_check).
 #pragma once
 
 #include "common/snapshot_schema.h"
 
 enum field_kind {
 	FIELD_BOOL = 0,
-	FIELD_ENUM, // limit: first invalid value
+	FIELD_ENUM, // limit: first invalid value; one from a later version: the record cannot be used
+	FIELD_HINT, // the same, but a value from a later version counts as zero
 	FIELD_U16,
 	FIELD_U32,
 	FIELD_U64,
@@ -21,6 +23,14 @@ enum field_kind {
 
 struct table;
 
+// What a member has to keep beside its limit; bits.
+enum field_rule {
+	RULE_NOT_ZERO = 1,  // it has to be there
+	RULE_EACH_ONCE = 2, // no two items are equal; of STRUCTS: in the member with key `once`
+	RULE_HOST =
+		4, // addresses that a host can have: not loopback, multicast or the unspecified one
+};
+
 struct field {
 	uint8_t key;
 	enum field_kind kind;
@@ -28,6 +38,9 @@ struct field {
 	uint16_t count_offset; // arrays
 	uint32_t limit;
 	const struct table *table; // STRUCTS
+	const char *name;	   // for the sentence that says what is wrong
+	uint8_t rules;
+	uint8_t once; // STRUCTS
 };
 
 struct table {
@@ -57,3 +70,6 @@ extern const struct table snapshot_header_source_table;
 extern const struct table snapshot_provider_table;
 extern const struct table snapshot_limit_table;
 extern const struct table snapshot_trust_root_table;
+
+// So many records of a kind in a snapshot.
+uint32_t snapshot_records_max(enum section_kind kind);

@@ -29,6 +29,9 @@ struct limit {
 // why gets one sentence.
 enum err must_check snapshot_section_new(struct section_ref ref, struct slice bytes,
 					 struct snapshot_section **out, struct reason *why);
+// Would a node take this record by itself? What policy-sync asks of everything that it writes.
+enum err must_check snapshot_check_record(enum section_kind kind, struct slice value,
+					  struct reason *why);
 void snapshot_section_ref(struct snapshot_section *s);
 void snapshot_section_unref(struct snapshot_section *s);
 const struct section_ref *snapshot_section_id(const struct snapshot_section *s);

@@ -13,15 +13,28 @@ static const struct policy *find_policy(const struct snapshot *s, struct slice i
 	return NULL;
 }
 
-static const struct policy_set *find_rule_set(const struct snapshot *s, struct slice id)
+static const struct snapshot_rule_set *find_rule_set(const struct snapshot *s, struct slice id)
 {
 	uint32_t at = UINT32_MAX, i;
 
 	while (hash_index_next(&s->rule_set_by_id, hash_bytes(id, 0), &at, &i)) {
 		if (slice_eq(s->rule_sets[i]->record.id, id))
-			return s->rule_sets[i]->compiled;
+			return s->rule_sets[i];
 	}
 	return NULL;
+}
+
+// Rules that this version cannot read may be Deny rules.
+static enum err refuse_policy(struct snapshot *s, uint32_t i)
+{
+	struct ss_policy *p = arena_alloc(&s->arena, 1, sizeof(*p));
+
+	if (!p)
+		return ERR_NOMEM;
+	*p = (struct ss_policy){.id = s->policies[i]->record.id,
+				.needs_l7 = true,
+				.broken = SLICE_LIT("its rules cannot be read here")};
+	return policy_compile(p, &s->arena, &s->linked[i]);
 }
 
 // A policy with its sets, in this snapshot's arena: both lie in sections that other generations share.
@@ -36,7 +49,11 @@ static enum err link_policy(struct snapshot *s, uint32_t i, struct reason *why)
 	if (p->set_count == 0)
 		return ERR_OK;
 	for (uint32_t k = 0; k < p->set_count; k++) {
-		sets[k] = find_rule_set(s, p->sets[k].set_id);
+		const struct snapshot_rule_set *set = find_rule_set(s, p->sets[k].set_id);
+
+		if (set && !set->compiled)
+			return refuse_policy(s, i);
+		sets[k] = set ? set->compiled : NULL;
 		if (!sets[k])
 			return err_because(ERR_MALFORMED, why,
 					   "policy %.*s names rule set %.*s, which is not there",

@@ -3,42 +3,66 @@
 // generation that uses the same bytes.
 #include "core/snapshot_section.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include "common/hash.h"
 #include "common/snapshot_codec.h"
+#include "common/snapshot_tables.h"
 
-// Decoded records may be so much larger than their bytes (msgpack is dense), plus a floor.
-#define SECTION_FACTOR	    64
+// What one record may take when it is decoded: so much more than its bytes (msgpack is dense), plus a floor.
+// Of a section's memory every record has its share, and what blocks leave unused at their ends.
+#define RECORD_FACTOR	    64
+#define RECORD_FLOOR_BYTES  4096
+#define SECTION_FACTOR	    (2 * RECORD_FACTOR)
 #define SECTION_FLOOR_BYTES (1u << 16)
 
-static enum err decode_policy(struct slice value, struct arena *a, struct snapshot_policy *out)
+// A policy that this version cannot read (a later one's word, say) refuses: its pods are not open, and the
+// rest of the snapshot holds.
+static void refuse_policy(struct slice key, const struct reason *why, struct snapshot_section *s,
+			  struct ss_policy *out)
 {
-	enum err err = snapshot_decode_policy(value, a, &out->record);
+	char text[REASON_BYTES_MAX + 32];
 
-	return err != ERR_OK ? err : policy_compile(&out->record, a, &out->compiled);
+	snprintf(text, sizeof(text), "it cannot be read here: %s", why->text);
+	*out = (struct ss_policy){.id = key, .broken = arena_copy(&s->arena, slice_str(text))};
+	if (!out->broken.ptr)
+		out->broken = SLICE_LIT("it cannot be read here");
 }
 
-static enum err decode_rule_set(struct slice value, struct arena *a, struct snapshot_rule_set *out)
+// A set of rules that this version cannot read: policies that name it refuse. See snapshot_link.
+static enum err decode_rule_set(struct slice value, struct arena *a, struct snapshot_rule_set *out,
+				struct reason *why)
 {
-	enum err err = snapshot_decode_rule_set(value, a, &out->record);
-
-	return err != ERR_OK ? err
-			     : policy_set_compile(out->record.rules, out->record.rule_count, a,
-						  &out->compiled);
-}
-
-static enum err decode_limit(struct slice value, struct arena *a, struct limit *out)
-{
-	struct cidr_set *clients;
-	enum err err = snapshot_decode_limit(value, a, &out->record);
+	enum err err = snapshot_decode_record(SECTION_RULE_SETS, value, a, &out->record, why);
 
 	if (err != ERR_OK)
 		return err;
-	if (out->record.requests == 0 || out->record.unit_s == 0)
-		return ERR_RANGE;
+	err = policy_set_compile(out->record.rules, out->record.rule_count, a, &out->compiled);
+	return err ? err_because(err, why, "its rules cannot be compiled: %s", err_name(err)) : err;
+}
+
+static enum err decode_policy(struct slice value, struct arena *a, struct snapshot_policy *out,
+			      struct reason *why)
+{
+	enum err err = snapshot_decode_record(SECTION_POLICIES, value, a, &out->record, why);
+
+	if (err != ERR_OK)
+		return err;
+	err = policy_compile(&out->record, a, &out->compiled);
+	return err ? err_because(err, why, "its rules cannot be compiled: %s", err_name(err)) : err;
+}
+
+static enum err decode_limit(struct slice value, struct arena *a, struct limit *out,
+			     struct reason *why)
+{
+	struct cidr_set *clients;
+	enum err err = snapshot_decode_record(SECTION_LIMITS, value, a, &out->record, why);
+
+	if (err != ERR_OK)
+		return err;
 	for (uint32_t i = 0; i < out->record.path_count; i++) {
-		if (out->record.paths[i].type == PATH_REGEX)
-			return ERR_UNSUPPORTED; // it would limit nothing
+		if (out->record.paths[i].type == PATH_REGEX) // it would limit nothing
+			return err_because(ERR_UNSUPPORTED, why, "paths has a regular expression");
 	}
 	err = cidr_set_build(a, out->record.client_cidrs, out->record.client_cidr_count, &clients);
 	out->clients = clients;
@@ -46,34 +70,31 @@ static enum err decode_limit(struct slice value, struct arena *a, struct limit *
 	return err;
 }
 
-static enum err decode_workload(struct slice value, struct arena *a, struct workload *out)
+static enum err decode_record(struct snapshot_section *s, uint32_t i, struct slice value,
+			      struct reason *why)
 {
-	return snapshot_decode_workload(value, a, &out->record);
-}
-
-static enum err decode_record(struct snapshot_section *s, uint32_t i, struct slice value)
-{
+	enum section_kind kind = s->ref.name.kind;
 	struct arena *a = &s->arena;
 
-	switch (s->ref.name.kind) {
+	switch (kind) {
 	case SECTION_META:
-		return snapshot_decode_meta(value, a, &s->meta[i]);
+		return snapshot_decode_record(kind, value, a, &s->meta[i], why);
 	case SECTION_NODES:
-		return snapshot_decode_node(value, a, &s->nodes[i]);
+		return snapshot_decode_record(kind, value, a, &s->nodes[i], why);
 	case SECTION_WORKLOADS:
-		return decode_workload(value, a, &s->workloads[i]);
+		return snapshot_decode_record(kind, value, a, &s->workloads[i].record, why);
 	case SECTION_SERVICES:
-		return snapshot_decode_service(value, a, &s->services[i]);
+		return snapshot_decode_record(kind, value, a, &s->services[i], why);
 	case SECTION_POLICIES:
-		return decode_policy(value, a, &s->policies[i]);
+		return decode_policy(value, a, &s->policies[i], why);
 	case SECTION_PROVIDERS:
-		return snapshot_decode_provider(value, a, &s->providers[i]);
+		return snapshot_decode_record(kind, value, a, &s->providers[i], why);
 	case SECTION_LIMITS:
-		return decode_limit(value, a, &s->limits[i]);
+		return decode_limit(value, a, &s->limits[i], why);
 	case SECTION_TRUST:
-		return snapshot_decode_trust_root(value, a, &s->roots[i]);
+		return snapshot_decode_record(kind, value, a, &s->roots[i], why);
 	case SECTION_RULE_SETS:
-		return decode_rule_set(value, a, &s->rule_sets[i]);
+		return decode_rule_set(value, a, &s->rule_sets[i], why);
 	case SECTION_NONE:
 	case SECTION_KIND_COUNT:
 		break;
@@ -136,33 +157,6 @@ static enum err make_table(struct snapshot_section *s, uint32_t count)
 	return made ? ERR_OK : ERR_NOMEM;
 }
 
-static uint32_t record_limit(enum section_kind kind)
-{
-	switch (kind) {
-	case SECTION_META:
-		return 1;
-	case SECTION_NODES:
-		return SNAPSHOT_NODES_MAX;
-	case SECTION_WORKLOADS:
-		return SNAPSHOT_WORKLOADS_MAX;
-	case SECTION_SERVICES:
-		return SNAPSHOT_SERVICES_MAX;
-	case SECTION_POLICIES:
-	case SECTION_PROVIDERS:
-		return SNAPSHOT_POLICIES_MAX;
-	case SECTION_LIMITS:
-		return SNAPSHOT_LIMITS_MAX;
-	case SECTION_TRUST:
-		return 64;
-	case SECTION_RULE_SETS:
-		return SNAPSHOT_RULE_SETS_MAX;
-	case SECTION_NONE:
-	case SECTION_KIND_COUNT:
-		break;
-	}
-	return 0;
-}
-
 static enum err section_load(struct snapshot_section *s, struct reason *why)
 {
 	struct slice key, value, record;
@@ -177,16 +171,29 @@ static enum err section_load(struct snapshot_section *s, struct reason *why)
 		count++;
 	if (it.err != ERR_OK)
 		return err_because(it.err, why, "section %s: record %u is malformed", name, count);
-	if (count > record_limit(s->ref.name.kind))
+	if (count > snapshot_records_max(s->ref.name.kind))
 		return err_because(ERR_TOO_LARGE, why, "section %s: %u records are too many", name,
 				   count);
+	s->arena.bytes_max += 2 * (size_t)count * RECORD_FLOOR_BYTES;
 	err = make_table(s, count);
 	section_iterate(&it, s->bytes);
 	while (err == ERR_OK && section_next(&it, &key, &value, &record)) {
-		err = decode_record(s, i, value);
+		struct reason what = {0};
+
+		err = decode_record(s, i, value, &what);
+		if (err == ERR_UNSUPPORTED && s->ref.name.kind == SECTION_RULE_SETS) {
+			s->rule_sets[i] = (struct snapshot_rule_set){.record.id = key};
+			err = ERR_OK;
+		}
+		if (err == ERR_UNSUPPORTED && s->ref.name.kind == SECTION_POLICIES) {
+			refuse_policy(key, &what, s, &s->policies[i].record);
+			err = policy_compile(&s->policies[i].record, &s->arena,
+					     &s->policies[i].compiled);
+		}
 		if (err != ERR_OK)
 			return err_because(err, why, "section %s: record %.*s: %s", name,
-					   SLICE_ARG(key), err_name(err));
+					   SLICE_ARG(key),
+					   what.text[0] ? what.text : err_name(err));
 		i++;
 	}
 	return err == ERR_OK ? err : err_because(err, why, "section %s: %s", name, err_name(err));
@@ -214,6 +221,23 @@ enum err snapshot_section_new(struct section_ref ref, struct slice bytes,
 	}
 	*out = s;
 	return ERR_OK;
+}
+
+enum err snapshot_check_record(enum section_kind kind, struct slice value, struct reason *why)
+{
+	struct snapshot_section s = {.ref.name.kind = kind};
+	enum err err;
+
+	arena_init(&s.arena, value.len * RECORD_FACTOR + RECORD_FLOOR_BYTES);
+	err = make_table(&s, 1);
+	if (err == ERR_OK)
+		err = decode_record(&s, 0, value, why);
+	if (err == ERR_NOMEM)
+		err_because(err, why, "takes too much memory for what it says");
+	else if (err != ERR_OK && why->text[0] == 0)
+		err_because(err, why, "is refused: %s", err_name(err));
+	arena_deinit(&s.arena);
+	return err;
 }
 
 void snapshot_section_ref(struct snapshot_section *s)

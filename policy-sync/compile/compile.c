@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "common/snapshot_codec.h"
+#include "common/snapshot_tables.h"
+#include "core/snapshot.h"
 #include "io/crypto.h"
 
 #define COMPILED_BYTES_MAX (1u << 30)
@@ -28,22 +30,30 @@ static enum err records_grow(struct records *r)
 	return ERR_OK;
 }
 
-void compile_put(struct compiler *c, enum section_kind kind, struct slice key, struct slice value)
+bool compile_put(struct compiler *c, enum section_kind kind, struct slice key,
+		 const struct buf *value, struct reason *why)
 {
 	struct records *r = &c->kinds[kind];
 
 	if (c->err != ERR_OK || compile_has(c, kind, key))
-		return;
+		return true;
+	*why = (struct reason){0};
+	if (value->err != ERR_OK)
+		return err_because(ERR_TOO_LARGE, why, "is larger than %u bytes",
+				   RECORD_BYTES_MAX) == ERR_OK;
+	if (snapshot_check_record(kind, buf_slice(value), why) != ERR_OK)
+		return false;
 	if (r->count == r->capacity)
 		c->err = records_grow(r);
 	if (c->err != ERR_OK)
-		return;
+		return true;
 	r->keys[r->count] = arena_copy(c->arena, key);
-	r->values[r->count] = arena_copy(c->arena, value);
+	r->values[r->count] = arena_copy(c->arena, buf_slice(value));
 	if (!r->keys[r->count].ptr || !r->values[r->count].ptr)
 		c->err = ERR_NOMEM;
 	else
 		c->err = lookup_put(&r->by_key, hash_bytes(key, 0), r->count++);
+	return true;
 }
 
 bool compile_has(const struct compiler *c, enum section_kind kind, struct slice key)
@@ -87,11 +97,13 @@ struct slice compile_record_id(struct slice record, char text[RECORD_ID_BYTES])
 
 void compile_meta(struct compiler *c)
 {
+	struct reason why;
 	struct buf b;
 
 	buf_init_growing(&b, RECORD_BYTES_MAX);
 	snapshot_encode_meta(&b, &c->model->meta);
-	compile_put(c, SECTION_META, SLICE_LIT("meta"), buf_slice(&b));
+	if (!compile_put(c, SECTION_META, SLICE_LIT("meta"), &b, &why))
+		c->err = ERR_INTERNAL; // bounded where a MeshConfig is read
 	buf_deinit(&b);
 }
 
@@ -107,11 +119,14 @@ void compile_nodes(struct compiler *c)
 			.zone = n->zone,
 			.ingress = n->ingress,
 		};
+		struct reason why;
 		struct buf b;
 
 		buf_init_growing(&b, RECORD_BYTES_MAX);
 		snapshot_encode_node(&b, &out);
-		compile_put(c, SECTION_NODES, n->name, buf_slice(&b));
+		if (!compile_put(c, SECTION_NODES, n->name, &b, &why))
+			compile_say(c, SEVERITY_ERROR, &n->origin, "metadata.name",
+				    "Node %.*s is left out: %s", SLICE_ARG(n->name), why.text);
 		buf_deinit(&b);
 	}
 }
@@ -170,6 +185,7 @@ static void compile_workload(struct compiler *c, uint32_t index)
 		.host_network = p->host_network,
 		.policies = policies,
 	};
+	struct reason why;
 	struct buf b;
 
 	if (p->terminal || p->addr_count == 0 || p->node.len == 0)
@@ -184,9 +200,11 @@ static void compile_workload(struct compiler *c, uint32_t index)
 	out.policy_count = out.enrolled ? compile_pod_policies(c, index, policies) : 0;
 	buf_init_growing(&b, RECORD_BYTES_MAX);
 	snapshot_encode_workload(&b, &out);
-	compile_put(c, SECTION_WORKLOADS, p->uid, buf_slice(&b));
-	if (b.err != ERR_OK)
-		c->err = b.err;
+	c->pod_put[index] = compile_put(c, SECTION_WORKLOADS, p->uid, &b, &why);
+	if (!c->pod_put[index])
+		compile_say(c, SEVERITY_ERROR, &p->origin, "metadata.name",
+			    "Pod %.*s/%.*s is left out: %s", SLICE_ARG(p->namespace),
+			    SLICE_ARG(p->name), why.text);
 	buf_deinit(&b);
 }
 
@@ -224,36 +242,10 @@ static uint8_t shard_of(enum section_kind kind, struct slice key)
 	return digest[0];
 }
 
-// Beyond these every node would refuse the whole snapshot.
-static uint32_t records_max(enum section_kind kind)
-{
-	switch (kind) {
-	case SECTION_NODES:
-		return SNAPSHOT_NODES_MAX;
-	case SECTION_WORKLOADS:
-		return SNAPSHOT_WORKLOADS_MAX;
-	case SECTION_SERVICES:
-		return SNAPSHOT_SERVICES_MAX;
-	case SECTION_POLICIES:
-	case SECTION_PROVIDERS:
-		return SNAPSHOT_POLICIES_MAX;
-	case SECTION_LIMITS:
-		return SNAPSHOT_LIMITS_MAX;
-	case SECTION_RULE_SETS:
-		return SNAPSHOT_RULE_SETS_MAX;
-	case SECTION_META:
-	case SECTION_TRUST:
-	case SECTION_NONE:
-	case SECTION_KIND_COUNT:
-		break;
-	}
-	return UINT32_MAX;
-}
-
 static enum err check_size(struct compiler *c, enum section_kind kind)
 {
 	char name[SECTION_NAME_MAX];
-	uint32_t count = c->kinds[kind].count, max = records_max(kind);
+	uint32_t count = c->kinds[kind].count, max = snapshot_records_max(kind);
 
 	if (count <= max)
 		return ERR_OK;
@@ -297,6 +289,10 @@ static enum err put_sections(struct compiled *out, enum section_kind kind, const
 static void compile_all(struct compiler *c)
 {
 	c->err = compile_index_init(&c->index, c->model, c->arena);
+	c->pod_put = arena_alloc(c->arena, c->model->pods.count, sizeof(*c->pod_put));
+	c->limit_refused = arena_alloc(c->arena, c->model->limits.count, sizeof(*c->limit_refused));
+	if (c->err == ERR_OK && (!c->pod_put || !c->limit_refused))
+		c->err = ERR_NOMEM;
 	if (c->err != ERR_OK)
 		return;
 	compile_meta(c);
@@ -304,8 +300,9 @@ static void compile_all(struct compiler *c)
 	compile_check_targets(c); // first: a target that cannot be resolved breaks its policy
 	compile_check_rules(c);
 	compile_check_reach(c);
-	compile_services(c);
+	compile_check_records(c);
 	compile_workloads(c);
+	compile_services(c); // endpoints lead to pods that have a record
 }
 
 enum err compile_model(const struct model *m, struct diagnostics *d, struct compiled **result)

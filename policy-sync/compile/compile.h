@@ -59,12 +59,16 @@ struct compiler {
 	struct slice *made_keys;
 	uint32_t made_count, made_room;
 	struct lookup made;
-	struct lookup said; // findings that many ports share
-	enum err err;	    // first failure
+	struct lookup said;  // findings that many ports share
+	bool *pod_put;	     // by pod: it has a record
+	bool *limit_refused; // by RateLimitPolicy: no node would take it
+	enum err err;	     // first failure
 };
 
-// Takes a copy of both. A record that is there stays.
-void compile_put(struct compiler *c, enum section_kind kind, struct slice key, struct slice value);
+// Takes a copy of both, if every node would take it: the nodes' reader is asked. A record that is there
+// stays. False: it would be refused, why says what for; whose record it is breaks, and nothing else.
+bool must_check compile_put(struct compiler *c, enum section_kind kind, struct slice key,
+			    const struct buf *value, struct reason *why);
 bool compile_has(const struct compiler *c, enum section_kind kind, struct slice key);
 // A finding at an object.
 void compile_say(struct compiler *c, enum severity severity, const struct origin *at,
@@ -92,3 +96,5 @@ void compile_check_reach(struct compiler *c);
 struct view compile_place(struct compiler *c, const struct origin *at, const struct tree *tree,
 			  bool *failed);
 const struct tree *compile_rule_tree(const struct policy_spec *spec, uint32_t rule);
+// Policies and limits that no node would take, each by itself: before they are joined. compile_records.c
+void compile_check_records(struct compiler *c);

@@ -243,15 +243,15 @@ static void add_groups(struct effective *e)
 
 static void put_provider(struct compiler *c, const struct ss_provider *p)
 {
+	struct reason why;
 	struct buf b;
 
 	if (compile_has(c, SECTION_PROVIDERS, p->id))
 		return;
 	buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
 	snapshot_encode_provider(&b, p);
-	if (b.err != ERR_OK)
-		c->err = b.err; // bounded where it is read
-	compile_put(c, SECTION_PROVIDERS, p->id, buf_slice(&b));
+	if (!compile_put(c, SECTION_PROVIDERS, p->id, &b, &why))
+		c->err = ERR_INTERNAL; // its policy is broken by then: compile_check_records
 	buf_deinit(&b);
 }
 
@@ -431,6 +431,7 @@ static void join_levels(struct effective *e)
 static void join_limit_policy(struct effective *e, const struct rate_limit_policy *p)
 {
 	for (uint32_t i = 0; i < p->limit_count; i++) {
+		struct reason why;
 		struct buf b;
 
 		if (e->out.limit_count == LIMITS_MAX) {
@@ -444,9 +445,8 @@ static void join_limit_policy(struct effective *e, const struct rate_limit_polic
 			continue;
 		buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
 		snapshot_encode_limit(&b, &p->limits[i]);
-		if (b.err != ERR_OK)
-			e->c->err = b.err; // bounded where it is read
-		compile_put(e->c, SECTION_LIMITS, p->limits[i].id, buf_slice(&b));
+		if (!compile_put(e->c, SECTION_LIMITS, p->limits[i].id, &b, &why))
+			e->c->err = ERR_INTERNAL; // refused before: compile_check_records
 		buf_deinit(&b);
 	}
 }
@@ -508,7 +508,8 @@ static void join_limits(struct effective *e)
 	find_all_limits(e, &found);
 	qsort(found.list, found.count, sizeof(*found.list), by_number);
 	for (uint32_t i = 0; i < found.count; i++) {
-		if (i == 0 || found.list[i] != found.list[i - 1])
+		if ((i == 0 || found.list[i] != found.list[i - 1]) &&
+		    !e->c->limit_refused[found.list[i]])
 			join_limit_policy(e, e->c->model->limits.items[found.list[i]]);
 	}
 }

@@ -16,7 +16,7 @@ static uint32_t add_endpoints(struct compiler *c, const struct endpoint_slice *s
 		const struct pod *p = place == ENDPOINT_POD ? m->pods.items[pod] : NULL;
 
 		// What would be passed on without anybody's policy is not passed on.
-		if (place == ENDPOINT_NOWHERE || (p && p->node.len == 0))
+		if (place == ENDPOINT_NOWHERE || (p && !c->pod_put[pod]))
 			continue;
 		out[n++] = (struct ss_endpoint){
 			.addr = e->addrs[0],
@@ -76,7 +76,8 @@ static void compile_service(struct compiler *c, uint32_t index)
 		.source_ranges = s->source_ranges,
 		.source_range_count = s->source_range_count,
 	};
-	char key[256];
+	char key[600];
+	struct reason why;
 	struct buf b;
 
 	for (uint32_t i = 0; i < s->port_count; i++) {
@@ -95,11 +96,9 @@ static void compile_service(struct compiler *c, uint32_t index)
 	snprintf(key, sizeof(key), "%.*s/%.*s", SLICE_ARG(s->namespace), SLICE_ARG(s->name));
 	buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
 	snapshot_encode_service(&b, &out);
-	if (b.err == ERR_OK)
-		compile_put(c, SECTION_SERVICES, slice_str(key), buf_slice(&b));
-	else
-		compile_say(c, SEVERITY_ERROR, &s->origin, "metadata.name",
-			    "Service %s is too large with its endpoints: it is left out", key);
+	if (!compile_put(c, SECTION_SERVICES, slice_str(key), &b, &why))
+		compile_say(c, SEVERITY_ERROR, &s->origin, "spec", "Service %s is left out: %s",
+			    key, why.text);
 	buf_deinit(&b);
 }
 

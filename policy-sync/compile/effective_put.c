@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What is settled when all levels have been joined: in which groups the sets of rules count and what their
 // names of providers mean there, what tokens the groups ask for; and the record. See effective.h.
+#include <stdio.h>
 #include "common/snapshot_codec.h"
 #include "compile/effective.h"
 
@@ -170,24 +171,56 @@ void effective_ask_tokens(struct effective *e)
 
 // ---- the record --------------------------------------------------------------------------------
 
-// The id is what the policy says: pods with equal policies share one record.
-static struct slice put_record(struct effective *e)
+// What no node would take: it says so instead.
+static void shorten(struct effective *e, const struct reason *why)
 {
-	char id[RECORD_ID_BYTES];
+	char text[REASON_BYTES_MAX + 64];
+
+	snprintf(text, sizeof(text), "what all policies of a port say together: %s", why->text);
+	struct slice broken = arena_copy(e->c->arena, slice_str(text));
+
+	if (!broken.ptr) {
+		e->c->err = ERR_NOMEM;
+		return;
+	}
+	e->out = (struct ss_policy){
+		.needs_l7 = e->out.needs_l7,
+		.broken = broken,
+		.broken_policy = e->out.broken_policy,
+	};
+}
+
+// The id is what the policy says: pods with equal policies share one record.
+static bool put_once(struct effective *e, struct slice *id, struct reason *why)
+{
+	char hex[RECORD_ID_BYTES];
+	bool taken;
 	struct buf b;
 
 	buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
+	e->out.id = (struct slice){0};
 	snapshot_encode_policy(&b, &e->out);
-	e->out.id = compile_record_id(buf_slice(&b), id);
-	if (!compile_has(e->c, SECTION_POLICIES, e->out.id)) {
+	e->out.id = *id = arena_copy(e->c->arena, compile_record_id(buf_slice(&b), hex));
+	if (!compile_has(e->c, SECTION_POLICIES, *id)) {
 		buf_reset(&b);
 		snapshot_encode_policy(&b, &e->out);
-		compile_put(e->c, SECTION_POLICIES, e->out.id, buf_slice(&b));
 	}
-	if (b.err != ERR_OK)
-		e->c->err = b.err; // all of it is bounded
+	taken = compile_put(e->c, SECTION_POLICIES, *id, &b, why);
 	buf_deinit(&b);
-	return arena_copy(e->c->arena, e->out.id);
+	return taken;
+}
+
+static struct slice put_record(struct effective *e)
+{
+	struct reason why;
+	struct slice id;
+
+	if (put_once(e, &id, &why))
+		return id;
+	shorten(e, &why);
+	if (!put_once(e, &id, &why))
+		e->c->err = ERR_INTERNAL;
+	return id;
 }
 
 struct slice effective_put(struct effective *e)

@@ -125,6 +125,7 @@ static void put_rules(const struct stating *s)
 	struct compiler *c = s->c;
 	struct ss_rule_set set = {.rule_count = s->to->rule_count};
 	char id[RECORD_ID_BYTES];
+	struct reason why;
 	struct buf b;
 
 	set.rules = calloc(set.rule_count, sizeof(*set.rules));
@@ -141,7 +142,8 @@ static void put_rules(const struct stating *s)
 		buf_deinit(&b);
 		buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
 		snapshot_encode_rule_set(&b, &set);
-		compile_put(c, SECTION_RULE_SETS, set.id, buf_slice(&b));
+		// Each policy by itself would be taken: they are too much together.
+		s->to->too_large = !compile_put(c, SECTION_RULE_SETS, set.id, &b, &why);
 	}
 	s->to->set_id = arena_copy(c->arena, set.id);
 	buf_deinit(&b);

@@ -84,6 +84,15 @@ static void *make(const struct reading *r, size_t bytes)
 	return object;
 }
 
+static bool has_addr(const struct addr *list, uint32_t count, struct addr a)
+{
+	uint32_t i = 0;
+
+	while (i < count && !addr_eq(list[i], a))
+		i++;
+	return i < count;
+}
+
 // A list of maps (key set) or texts (key NULL) with one address each, behind those that are there.
 static bool read_addrs(const struct view *v, const char *key, struct addr **out, uint32_t *count)
 {
@@ -109,7 +118,8 @@ static bool read_addrs(const struct view *v, const char *key, struct addr **out,
 			continue; // a load balancer's host name
 		if (!view_addr(&at, &list[*count]))
 			return false;
-		(*count)++;
+		// "10.0.0.1" and "::ffff:10.0.0.1" are one.
+		*count += !has_addr(list, *count, list[*count]);
 	}
 	return true;
 }
@@ -256,7 +266,7 @@ static bool read_node_addresses(const struct view *status, struct node_object *n
 			continue;
 		if (!view_addr(&address, &n->addrs[n->addr_count]))
 			return false;
-		n->addr_count++;
+		n->addr_count += !has_addr(n->addrs, n->addr_count, n->addrs[n->addr_count]);
 	}
 	return n->addrs != NULL;
 }

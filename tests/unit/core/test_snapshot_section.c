@@ -91,18 +91,19 @@ static void faults_name_section_and_record(void **state)
 
 	(void)state;
 	check_fault(build_limit(&b, 0, limits, 2), ERR_RANGE, &b,
-		    "section limits: record b: out_of_range");
+		    "section limits: record b: requests must not be zero");
 	limits[1].requests = 1;
 	limits[1].unit_s = 0;
 	check_fault(build_limit(&b, 0, limits, 2), ERR_RANGE, &b,
-		    "section limits: record b: out_of_range");
+		    "section limits: record b: unit_s must not be zero");
 	limits[1].unit_s = 1;
 	limits[1].paths = &regex;
 	limits[1].path_count = 1;
 	check_fault(build_limit(&b, 0, limits, 2), ERR_UNSUPPORTED, &b,
-		    "section limits: record b: unsupported");
-	check_fault(build_policy(&b, 0x0a, &policy, 1), ERR_UNSUPPORTED, &b,
-		    "section policies/0a: record p: unsupported");
+		    "section limits: record b: paths has a regular expression");
+	rule.groups = 1; // of none
+	check_fault(build_policy(&b, 0x0a, &policy, 1), ERR_MALFORMED, &b,
+		    "section policies/0a: record p: its rules cannot be compiled: malformed");
 	check_fault(build_bytes(&b, (struct section_name){SECTION_NODES, 0}, L("\x92\xa1x")),
 		    ERR_MALFORMED, &b, "section nodes: record 0 is malformed");
 	check_fault(build_bytes(&b, (struct section_name){SECTION_NODES, 0},
@@ -117,6 +118,31 @@ static void faults_name_section_and_record(void **state)
 		    ERR_TOO_LARGE, &b, "section meta: 2 records are too many");
 	buf_deinit(&two);
 	(void)metas;
+}
+
+// What only a later version means: that policy refuses, the others of its section hold.
+static void a_later_versions_policy_refuses(void **state)
+{
+	struct ss_path_match regex = {PATH_REGEX, L("/a.*")};
+	struct ss_source later = {.type = SOURCE_UNAUTHENTICATED + 1};
+	struct ss_rule rules[] = {{.paths = &regex, .path_count = 1},
+				  {.sources = &later, .source_count = 1},
+				  {.action = RULE_ALLOW}};
+	struct ss_policy policies[] = {{.id = L("a"), .rules = &rules[0], .rule_count = 1},
+				       {.id = L("b"), .rules = &rules[1], .rule_count = 1},
+				       {.id = L("c"), .rules = &rules[2], .rule_count = 1}};
+	struct build b = {0};
+
+	(void)state;
+	assert_int_equal(build_policy(&b, 0, policies, 3), ERR_OK);
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct snapshot_policy *p = &b.sections[0]->policies[i];
+
+		assert_true(slice_eq(p->record.id, policies[i].id));
+		assert_int_equal(p->record.broken.len > 0, i < 2);
+		assert_ptr_equal(policy_source(p->compiled), &p->record);
+	}
+	build_free(&b);
 }
 
 static void counts_are_bounded(void **state)
@@ -210,6 +236,7 @@ int main(void)
 		cmocka_unit_test(every_kind_is_decoded),
 		cmocka_unit_test(empty_sections),
 		cmocka_unit_test(faults_name_section_and_record),
+		cmocka_unit_test(a_later_versions_policy_refuses),
 		cmocka_unit_test(counts_are_bounded),
 		cmocka_unit_test(memory_is_bounded_by_the_bytes),
 		cmocka_unit_test(it_lives_while_referred_to),
