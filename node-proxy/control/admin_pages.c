@@ -3,6 +3,7 @@
 // material. Workers are asked by message, a second each at most; they answer within a turn.
 #include "control/admin_pages.h"
 
+#include "common/clock.h"
 #include "control/metrics.h"
 #include "control/rules_status.h"
 
@@ -10,7 +11,27 @@
 #define WORKERS_MAX	      64
 #define CONNECTIONS_SHOWN_MAX 1000
 
-// Ready: every worker goes by a snapshot, there is a certificate, and the rules are in place.
+// A generation that does not come in, or that was refused: an edit is not in force here.
+static enum err admin_up_to_date(const struct loader_status *s, struct reason *why)
+{
+	uint64_t now_ms = clock_unix_ms(), behind_ms = now_ms - s->behind_since_unix_ms;
+
+	if (s->behind_since_unix_ms == 0 || now_ms < s->behind_since_unix_ms ||
+	    (!s->wanted_refused && behind_ms < LOADER_BEHIND_MAX_MS))
+		return ERR_OK;
+	return err_because(ERR_STALE, why,
+			   "configuration %llu.%llu is wanted, %llu.%llu is held "
+			   "since %llu s: %s",
+			   (unsigned long long)s->wanted.epoch,
+			   (unsigned long long)s->wanted.counter,
+			   (unsigned long long)s->adopted.epoch,
+			   (unsigned long long)s->adopted.counter,
+			   (unsigned long long)(behind_ms / 1000),
+			   s->wanted_refused ? s->refusal.text : "it has not come in");
+}
+
+// Ready: every worker goes by a snapshot, the newest if it could be had; there is a certificate, and the rules
+// are in place.
 static enum err admin_ready(const struct admin_options *o, struct reason *why)
 {
 	struct loader_status status;
@@ -20,6 +41,8 @@ static enum err admin_ready(const struct admin_options *o, struct reason *why)
 		return err_because(ERR_AGAIN, why, "no snapshot is live yet");
 	if (status.certs.not_after_unix_s == 0)
 		return err_because(ERR_AGAIN, why, "no certificate yet");
+	if (admin_up_to_date(&status, why) != ERR_OK)
+		return ERR_STALE;
 	return rules_status_check(o->run_dir, why);
 }
 

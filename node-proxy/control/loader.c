@@ -23,6 +23,7 @@
 #define SAVE_AFTER_MS  1000 // a burst of changes is one write
 #define POLL_MAX_MS    1000
 #define LINKS_RETRY_MS 1000
+#define BEHIND_LOG_MS  LOADER_BEHIND_MAX_MS
 
 enum loader_poll { POLL_STOP = 0, POLL_PUBLISHER, POLL_LINKS, POLL_SYNC, POLL_COUNT };
 
@@ -40,11 +41,29 @@ struct loader {
 	int64_t installed_not_after;	// of the certificate that workers take up; 0: all told
 	uint64_t save_at_ns;		// 0: the file is as new as what is held
 	uint64_t links_retry_ns;	// 0: the pins are published
+	uint64_t behind_log_ns;
 	char last_good[PATH_MAX];
 	pthread_mutex_t lock; // of status
 	struct loader_status status;
 	struct section_ref refs[SNAPSHOT_SECTIONS_MAX]; // of HELLO
 };
+
+// How far this node stands behind what policy-sync wants. Under the lock.
+static void loader_note_wanted(struct loader *l, struct generation named, bool refused)
+{
+	struct loader_status *s = &l->status;
+	int order = generation_cmp(named, s->wanted);
+
+	if (order > 0)
+		s->wanted = named;
+	s->wanted_refused = order > 0 ? refused : s->wanted_refused || (order == 0 && refused);
+	if (generation_cmp(s->wanted, s->adopted) <= 0) {
+		s->behind_since_unix_ms = 0;
+		s->wanted_refused = false;
+	} else if (s->behind_since_unix_ms == 0) {
+		s->behind_since_unix_ms = clock_unix_ms();
+	}
+}
 
 static void loader_log_refusal(struct loader *l, const char *from, struct generation g, enum err e,
 			       const struct reason *why)
@@ -55,6 +74,7 @@ static void loader_log_refusal(struct loader *l, const char *from, struct genera
 	pthread_mutex_lock(&l->lock);
 	l->status.snapshots_refused++;
 	l->status.refusal = *why;
+	loader_note_wanted(l, g, true);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -321,6 +341,23 @@ static void loader_renew(struct loader *l, uint64_t now_ns)
 		return;
 }
 
+// Again and again while it lasts: the line of the refusal may be days old.
+static void loader_log_behind(struct loader *l, uint64_t now_ns)
+{
+	const struct loader_status *s = &l->status; // written by this thread alone
+
+	if (s->behind_since_unix_ms == 0)
+		l->behind_log_ns = now_ns + BEHIND_LOG_MS * NS_PER_MS;
+	if (s->behind_since_unix_ms == 0 || now_ns < l->behind_log_ns)
+		return;
+	l->behind_log_ns = now_ns + BEHIND_LOG_MS * NS_PER_MS;
+	log_event(LOG_WARN, "snapshot_behind", LOG_N("wanted_epoch", s->wanted.epoch),
+		  LOG_N("wanted_counter", s->wanted.counter), LOG_N("held_epoch", s->adopted.epoch),
+		  LOG_N("held_counter", s->adopted.counter),
+		  LOG_N("since_unix_ms", s->behind_since_unix_ms),
+		  LOG_S("reason", s->wanted_refused ? s->refusal.text : "it has not come in yet"));
+}
+
 static void loader_note_status(struct loader *l)
 {
 	pthread_mutex_lock(&l->lock);
@@ -331,6 +368,7 @@ static void loader_note_status(struct loader *l)
 	l->status.connections = sync_client_attempts(l->client);
 	certs_metrics(l->certs, &l->status.certs);
 	link_watch_metrics(l->links, &l->status.links);
+	loader_note_wanted(l, holdings_target(l->holdings), false);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -366,6 +404,7 @@ static void loader_turn(struct loader *l, const struct pollfd *polled)
 	if (l->save_at_ns != 0 && now_ns >= l->save_at_ns)
 		loader_save(l);
 	loader_note_status(l);
+	loader_log_behind(l, now_ns);
 }
 
 static void *loader_run(void *argument)

@@ -23,6 +23,9 @@ struct loader_options {
 	uint32_t uplink_count;
 };
 
+// A node that goes by an older generation for longer is not ready, one that refused the newest never is.
+#define LOADER_BEHIND_MAX_MS 30000
+
 // What admin and metrics show.
 struct loader_status {
 	bool connected;
@@ -35,7 +38,10 @@ struct loader_status {
 	uint32_t snapshots_live;
 	uint64_t snapshots_accepted;
 	uint64_t snapshots_refused;
-	struct reason refusal; // the last one's
+	struct reason refusal;	       // the last one's
+	struct generation wanted;      // the newest that policy-sync has named
+	uint64_t behind_since_unix_ms; // it is newer than what every worker goes by; 0: it is not
+	bool wanted_refused;	       // it will not be taken: refusal says why
 	uint64_t connections;
 	struct certs_metrics certs;
 	struct link_watch_metrics links;

@@ -189,6 +189,13 @@ static void put_loader(struct buf *out, const struct loader_status *l)
 		l->connected);
 	put_one(out, "portcullis_snapshot_generation", "gauge",
 		"Counter of the generation that every worker goes by.", l->adopted.counter);
+	put_one(out, "portcullis_snapshot_wanted_generation", "gauge",
+		"Counter of the newest generation that policy-sync has named.", l->wanted.counter);
+	put_one(out, "portcullis_snapshot_behind_since_seconds", "gauge",
+		"Unix time since which workers go by an older generation; 0: they do not.",
+		l->behind_since_unix_ms / 1000);
+	put_one(out, "portcullis_snapshot_wanted_refused", "gauge",
+		"The newest generation was refused.", l->wanted_refused);
 	put_one(out, "portcullis_snapshot_bytes", "gauge", "Memory of the newest snapshot.",
 		l->snapshot_bytes);
 	put_one(out, "portcullis_snapshots_live", "gauge", "Generations alive.", l->snapshots_live);

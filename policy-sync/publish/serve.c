@@ -23,6 +23,8 @@
 #include "compile/compile.h"
 #include "model/source.h"
 #include "publish/control.h"
+#include "publish/health.h"
+#include "publish/read_back.h"
 #include "publish/server.h"
 #include "publish/watch.h"
 #include "verbs/verbs.h"
@@ -40,6 +42,7 @@ struct serve {
 	const char *token_directory;
 	const char *trust_file;
 	struct addr_port listen;
+	struct addr_port admin; // port 0: none
 	uint32_t certificate_lifetime_s;
 	int lock_fd;
 	int ca_fd;
@@ -50,7 +53,9 @@ struct serve {
 	struct authenticator *authenticator;
 	struct server *server;
 	struct compiled *first; // compiled before there was a server
-	bool published;
+	struct read_back *read_back;
+	struct health *health;
+	struct health_status status;
 	uint64_t reload_ns;
 	uint64_t findings_hash; // of those that were logged last
 };
@@ -60,7 +65,7 @@ static int serve_usage(void)
 	fprintf(stderr,
 		"usage: policy-sync serve --from-dir DIR --state-dir DIR --listen ADDR:PORT\n"
 		"         [--token-dir DIR] [--trust-file PEM] [--certificate-lifetime-s N]\n"
-		"         [--log-level error|warn|info|debug]\n");
+		"         [--admin ADDR:PORT] [--log-level error|warn|info|debug]\n");
 	return 2;
 }
 
@@ -104,6 +109,8 @@ static bool serve_take_option(struct serve *s, int option, enum log_level *level
 		return true;
 	case 'l':
 		return serve_parse_listen(optarg, &s->listen);
+	case 'a':
+		return serve_parse_listen(optarg, &s->admin);
 	case 't':
 		s->token_directory = optarg;
 		return true;
@@ -124,6 +131,7 @@ static bool serve_parse(struct serve *s, int argc, char **argv)
 	static const struct option options[] = {{"from-dir", required_argument, NULL, 'f'},
 						{"state-dir", required_argument, NULL, 's'},
 						{"listen", required_argument, NULL, 'l'},
+						{"admin", required_argument, NULL, 'a'},
 						{"token-dir", required_argument, NULL, 't'},
 						{"trust-file", required_argument, NULL, 'p'},
 						{"certificate-lifetime-s", required_argument, NULL,
@@ -231,29 +239,65 @@ static void serve_log_findings(struct serve *s, const struct diagnostics *d)
 			  LOG_N("count", d->count - FINDINGS_LOGGED_MAX));
 }
 
+static void serve_note(struct serve *s, enum err e, const struct reason *why,
+		       const struct diagnostics *d)
+{
+	struct health_status *h = &s->status;
+
+	h->errors = d->errors;
+	h->warnings = d->count + d->left_out - d->errors;
+	h->why = *why;
+	if (e == ERR_OK)
+		h->unpublished_since_unix_ms = 0;
+	else if (h->unpublished_since_unix_ms == 0)
+		h->unpublished_since_unix_ms = clock_unix_ms();
+	if (e)
+		log_event(LOG_ERROR, "configuration_not_published", LOG_S("error", err_name(e)),
+			  LOG_S("reason", why->text));
+}
+
+// The first error's words, or what the step that failed had to say.
+static void serve_explain(const struct diagnostics *d, struct reason *why)
+{
+	for (uint32_t i = 0; i < d->count && why->text[0] == 0; i++) {
+		const struct diagnostic *one = &d->list[i];
+
+		if (one->severity == SEVERITY_ERROR)
+			snprintf(why->text, sizeof(why->text), "%.100s:%u: %.*s", one->file,
+				 one->line, SLICE_ARG(one->message));
+	}
+}
+
 static enum err must_check serve_compile(struct serve *s, struct compiled **out)
 {
 	struct model *model = NULL;
+	struct reason why = {0};
 	struct diagnostics d;
-	bool incomplete;
 	enum err e;
 
 	diagnostics_init(&d);
 	e = source_load(s->source, &d, &model);
 	if (!e)
 		e = compile_model(model, &d, out);
-	incomplete = model && model->incomplete;
-	serve_log_findings(s, &d);
-	diagnostics_deinit(&d);
-	model_free(model);
-	if (!e && incomplete && !s->published) {
+	s->status.incomplete = model && model->incomplete;
+	if (!e)
+		e = read_back_check(s->read_back, *out, &why);
+	else
+		serve_explain(&d, &why);
+	if (!e && s->status.incomplete && !s->status.published) {
 		// Nobody knows what the unreadable file protects: nodes keep what they have.
-		compiled_free(*out);
-		*out = NULL;
 		e = ERR_CONFIG;
 	}
-	if (e)
-		log_event(LOG_ERROR, "configuration_not_published", LOG_S("error", err_name(e)));
+	if (s->status.incomplete)
+		serve_explain(&d, &why);
+	serve_log_findings(s, &d);
+	serve_note(s, e, &why, &d);
+	diagnostics_deinit(&d);
+	model_free(model);
+	if (e) {
+		compiled_free(*out);
+		*out = NULL;
+	}
 	return e;
 }
 
@@ -268,7 +312,7 @@ static enum err must_check serve_publish(struct serve *s, const struct compiled 
 		inputs[i] = (struct section_input){c->sections[i].name, c->sections[i].bytes};
 	e = server_publish(s->server, inputs, c->count, c->trust_domain, now_ns);
 	free(inputs);
-	s->published = s->published || !e;
+	s->status.published = s->status.published || !e;
 	return e;
 }
 
@@ -388,6 +432,8 @@ static enum err must_check serve_open(struct serve *s, struct reason *why)
 	if (!e)
 		e = watch_new(s->from_directory, &s->watch);
 	if (!e)
+		e = read_back_new(&s->read_back);
+	if (!e)
 		source_set_busy(s->source, serve_is_written, s);
 	if (!e && s->token_directory)
 		e = authenticate_new_directory(s->token_directory, &s->authenticator);
@@ -401,6 +447,8 @@ static enum err must_check serve_open(struct serve *s, struct reason *why)
 	if (serve_compile(s, &s->first) == ERR_OK)
 		options.trust_domain = s->first->trust_domain;
 	e = server_new(&options, &s->server, why);
+	if (!e && s->admin.port != 0)
+		e = health_new(s->server, s->admin, &s->status, &s->health, why);
 	if (!e && s->first)
 		e = serve_publish(s, s->first, clock_monotonic_ns());
 	return e;
@@ -408,8 +456,10 @@ static enum err must_check serve_open(struct serve *s, struct reason *why)
 
 static void serve_close(struct serve *s)
 {
+	health_free(s->health);
 	server_free(s->server);
 	compiled_free(s->first);
+	read_back_free(s->read_back);
 	watch_free(s->watch);
 	source_free(s->source);
 	if (s->authenticator)

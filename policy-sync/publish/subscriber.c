@@ -23,6 +23,7 @@
 #define PIN_WAIT_MS	    1000 // for other nodes to go by a new key
 #define SIGN_RETRY_MS	    1000
 #define PIN_MARGIN_S	    120
+#define BEHIND_LOG_MS	    30000
 
 static void subscriber_on_ready(struct server_source *source, uint32_t events, uint64_t now_ns);
 
@@ -365,6 +366,31 @@ static void subscriber_on_ready(struct server_source *source, uint32_t events, u
 		subscriber_pump(s, now_ns);
 }
 
+// How far it stands behind, said again and again while it lasts.
+static void subscriber_note_behind(struct subscriber *s, uint64_t now_ns)
+{
+	struct generation wanted = s->server->generation;
+	bool refused = generation_cmp(s->refused, wanted) == 0;
+
+	if (s->server->set_count == 0 || generation_cmp(s->acknowledged, wanted) == 0) {
+		s->behind_since_ns = 0;
+		return;
+	}
+	if (s->behind_since_ns == 0) {
+		s->behind_since_ns = now_ns;
+		s->behind_log_ns = now_ns + BEHIND_LOG_MS * NS_PER_MS;
+	}
+	if (now_ns < s->behind_log_ns)
+		return;
+	s->behind_log_ns = now_ns + BEHIND_LOG_MS * NS_PER_MS;
+	log_event(LOG_WARN, "node_behind", LOG_S("node", s->node),
+		  LOG_N("wanted_epoch", wanted.epoch), LOG_N("wanted_counter", wanted.counter),
+		  LOG_N("held_epoch", s->acknowledged.epoch),
+		  LOG_N("held_counter", s->acknowledged.counter),
+		  LOG_N("for_ms", (now_ns - s->behind_since_ns) / NS_PER_MS),
+		  LOG_S("reason", refused ? s->refusal.text : "it has not answered yet"));
+}
+
 void subscriber_tick(struct subscriber *s, uint64_t now_ns)
 {
 	if (s->state != SUBSCRIBER_LIVE) {
@@ -378,6 +404,7 @@ void subscriber_tick(struct subscriber *s, uint64_t now_ns)
 		subscriber_close(s, "node_disconnected", "silence");
 		return;
 	}
+	subscriber_note_behind(s, now_ns);
 	subscriber_on_answers(s, now_ns);
 	subscriber_pump(s, now_ns);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/log.h"
+#include "core/snapshot.h"
 #include "io/sync_wire.h"
 #include "publish/server.h"
 
@@ -49,6 +50,8 @@ struct subscriber {
 	struct generation acknowledged;
 	struct generation refused; // the last one that it did not take
 	struct reason refusal;
+	uint64_t behind_since_ns; // there is a newer generation than it goes by; 0: there is not
+	uint64_t behind_log_ns;
 	// certificate
 	enum subscriber_certificate certificate;
 	enum ca_stage certificate_stage; // of the CA when it was signed

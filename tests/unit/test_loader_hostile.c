@@ -192,6 +192,13 @@ static void begin_with_a_good_one(struct test *t, struct fixture *f)
 	assert_int_equal(snapshot_service_count(play_snapshot(&t->worker)), 1);
 }
 
+static bool is_up_to_date(void *context)
+{
+	const struct test *t = context;
+
+	return !t->status.wanted_refused && t->status.behind_since_unix_ms == 0;
+}
+
 static void older_and_other_versions_are_refused(void **state)
 {
 	struct test *t = *state;
@@ -209,11 +216,16 @@ static void older_and_other_versions_are_refused(void **state)
 	say_section(&t->evil, &g, 0);
 	say_commit(&t->evil, &g, (struct generation){100, 11});
 	expect_nack(t, "snapshot schema 3, we read 1 to 2");
+	// Whoever asks hears how far it stands behind, and why.
+	assert_true(t->status.wanted_refused && t->status.behind_since_unix_ms > 0);
+	assert_int_equal(t->status.wanted.counter, 11);
+	assert_int_equal(t->status.adopted.counter, 10);
 	// None of that hurts what comes after.
 	say_all(&t->evil, &g, (struct generation){101, 1});
 	expect_ack(t, (struct generation){101, 1});
 	assert_non_null(snapshot_service_by_name(play_snapshot(&t->worker), SLICE_LIT("shop"),
 						 SLICE_LIT("next")));
+	assert_true(world_until(&t->w, is_up_to_date, t));
 	assert_int_equal(t->evil.connections, 1);
 	fixture_close(&f);
 	fixture_close(&g);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
+#include "publish/health.h"
 #include "sync_node.h"
 
 static void two_nodes_are_served(void **state)
@@ -171,6 +172,22 @@ static void who_comes_back_gets_what_it_lacks(void **state)
 	assert_int_equal(snapshot_service_count(n1->snapshot), 3);
 }
 
+// What probes hear.
+static void page(struct test *t, const char *path, const char *part)
+{
+	struct health_status status = {.published = true};
+	struct buf b;
+	int code;
+
+	buf_init_growing(&b, 1u << 16);
+	assert_true(health_page(t->w.server, &status, slice_str(path), &code, &b));
+	assert_int_equal(code, 200);
+	buf_put(&b, "", 1);
+	if (!strstr((const char *)b.ptr, part))
+		fail_msg("%s is %s", path, (const char *)b.ptr);
+	buf_deinit(&b);
+}
+
 static void a_refusal_is_kept_and_not_repeated(void **state)
 {
 	struct test *t = *state;
@@ -191,6 +208,10 @@ static void a_refusal_is_kept_and_not_repeated(void **state)
 		s = s->next;
 	assert_string_equal(s->refusal.text, "this node does not like it");
 	assert_int_equal(s->refused.counter, t->w.server->generation.counter);
+	page(t, "/readyz", "ready\nnode n1 stands behind: ");
+	page(t, "/readyz", s->refusal.text);
+	page(t, "/metrics", "\nportcullis_sync_nodes_behind 1\n");
+	page(t, "/metrics", "\nportcullis_sync_nodes_refused 1\n");
 	n1->refuse_snapshots = false;
 	world_set_services(&t->w, two, 1);
 	world_publish(&t->w);

@@ -201,6 +201,22 @@ static void ready_says_what_is_missing(void **state)
 	assert_true(write(fd, text, strlen(text)) > 0);
 	close(fd);
 	check_answer(t, request, 200, "ready\n");
+	// On its way is no fault, for a while; refused is one at once.
+	t->status.wanted = (struct generation){1, 2};
+	t->status.behind_since_unix_ms = clock_unix_ms();
+	check_answer(t, request, 200, "ready\n");
+	t->status.wanted_refused = true;
+	snprintf(t->status.refusal.text, sizeof(t->status.refusal.text), "section x: bad");
+	check_answer(t, request, 503,
+		     "not ready: configuration 1.2 is wanted, 1.1 is held since 0 s: "
+		     "section x: bad\n");
+	t->status.wanted_refused = false;
+	t->status.behind_since_unix_ms -= LOADER_BEHIND_MAX_MS;
+	check_answer(t, request, 503,
+		     "not ready: configuration 1.2 is wanted, 1.1 is held since 30 s: "
+		     "it has not come in\n");
+	t->status.behind_since_unix_ms = 0;
+	check_answer(t, request, 200, "ready\n");
 	t->status.adopted = (struct generation){0, 0};
 	check_answer(t, request, 503, "not ready: no snapshot is live yet\n");
 }
