@@ -126,6 +126,7 @@ struct ss_service_port {
 	enum app_protocol protocol;
 	struct ss_endpoint *endpoints;
 	uint32_t endpoint_count;
+	uint64_t not_at; // bit i: the Service's address i has not this port, it is another's there
 };
 
 struct ss_service {

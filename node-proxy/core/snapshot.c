@@ -169,6 +169,8 @@ static void index_service(struct snapshot *s, uint32_t i, uint32_t *at)
 		const struct ss_service_port *port = &v->ports[p];
 
 		for (uint32_t k = 0; k < v->addr_count; k++) {
+			if (port->not_at & (1ull << k))
+				continue;
 			s->ports[*at] = (struct port_entry){v, port, v->addrs[k]};
 			hash_index_insert(&s->by_port, hash_addr_port(v->addrs[k], port->port),
 					  (*at)++);

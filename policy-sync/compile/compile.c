@@ -302,6 +302,7 @@ static void compile_all(struct compiler *c)
 	compile_check_reach(c);
 	compile_check_records(c);
 	compile_workloads(c);
+	compile_claims(c);
 	compile_services(c); // endpoints lead to pods that have a record
 }
 

@@ -44,6 +44,13 @@ struct statement;
 
 #define RECORD_ID_BYTES 33
 
+// Which of its addresses a Service has: bit i is address i.
+struct service_claims {
+	uint64_t lost;	     // another object's
+	uint64_t *port_lost; // by port: another Service's, or the node's own
+	bool *node_port_lost;
+};
+
 struct compiler {
 	const struct model *model;
 	struct diagnostics *diagnostics;
@@ -59,10 +66,11 @@ struct compiler {
 	struct slice *made_keys;
 	uint32_t made_count, made_room;
 	struct lookup made;
-	struct lookup said;  // findings that many ports share
-	bool *pod_put;	     // by pod: it has a record
-	bool *limit_refused; // by RateLimitPolicy: no node would take it
-	enum err err;	     // first failure
+	struct lookup said;	       // findings that many ports share
+	bool *pod_put;		       // by pod: it has a record
+	struct service_claims *claims; // by Service
+	bool *limit_refused;	       // by RateLimitPolicy: no node would take it
+	enum err err;		       // first failure
 };
 
 // Takes a copy of both, if every node would take it: the nodes' reader is asked. A record that is there
@@ -80,6 +88,8 @@ bool pod_is_enrolled(const struct model *m, const struct pod *p);
 void compile_meta(struct compiler *c);
 void compile_nodes(struct compiler *c);
 void compile_services(struct compiler *c);
+// Whose address it is, before Services are compiled. compile_claims.c
+void compile_claims(struct compiler *c);
 // Pods with their effective policies; those policies, their providers and limits.
 void compile_workloads(struct compiler *c);
 // Policies by port of the pod with this number; returns how many. compile_policy.c

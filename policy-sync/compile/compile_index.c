@@ -137,6 +137,11 @@ enum endpoint_place index_endpoint(const struct compile_index *x, const struct m
 								     : ENDPOINT_NOWHERE;
 }
 
+uint32_t index_pod_at(const struct compile_index *x, const struct model *m, struct addr a)
+{
+	return pod_by_addr(x, m, a);
+}
+
 uint16_t service_target_port(const struct service_port_object *port, const struct pod *p)
 {
 	if (port->target)

@@ -83,5 +83,7 @@ enum endpoint_place index_endpoint(const struct compile_index *x, const struct m
 				   const struct endpoint_slice *s, const struct endpoint_object *e,
 				   uint32_t *pod);
 bool service_has_port(const struct service_object *s, struct slice name);
+// The running pod that has the address, INDEX_NONE: none has.
+uint32_t index_pod_at(const struct compile_index *x, const struct model *m, struct addr a);
 // A Service's port on a pod by its targetPort; 0: the pod has no TCP port of that name.
 uint16_t service_target_port(const struct service_port_object *port, const struct pod *p);

@@ -60,6 +60,36 @@ static void gather_endpoints(struct compiler *c, uint32_t service,
 	}
 }
 
+// The addresses that are left to it.
+static struct addr *addrs_left(struct compiler *c, uint32_t index, uint32_t *count)
+{
+	const struct service_object *s = c->model->services.items[index];
+	struct addr *list = arena_alloc(c->arena, s->addr_count, sizeof(*list));
+
+	*count = 0;
+	for (uint32_t i = 0; list && i < s->addr_count; i++) {
+		if (!(c->claims[index].lost & (1ull << i)))
+			list[(*count)++] = s->addrs[i];
+	}
+	if (!list)
+		c->err = ERR_NOMEM;
+	return list;
+}
+
+// Bits of the addresses that are left, in their new places.
+static uint64_t not_at(const struct service_claims *claims, uint32_t port, uint32_t addr_count)
+{
+	uint64_t out = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < addr_count; i++) {
+		if (claims->lost & (1ull << i))
+			continue;
+		out |= (claims->port_lost[port] >> i & 1) << n++;
+	}
+	return out;
+}
+
 static void compile_service(struct compiler *c, uint32_t index)
 {
 	const struct service_object *s = c->model->services.items[index];
@@ -67,8 +97,6 @@ static void compile_service(struct compiler *c, uint32_t index)
 	struct ss_service out = {
 		.namespace = s->namespace,
 		.name = s->name,
-		.addrs = s->addrs,
-		.addr_count = s->addr_count,
 		.ports = ports,
 		.internal_local = s->internal_local,
 		.external_local = s->external_local,
@@ -80,6 +108,7 @@ static void compile_service(struct compiler *c, uint32_t index)
 	struct reason why;
 	struct buf b;
 
+	out.addrs = addrs_left(c, index, &out.addr_count);
 	for (uint32_t i = 0; i < s->port_count; i++) {
 		const struct service_port_object *p = &s->ports[i];
 
@@ -88,7 +117,8 @@ static void compile_service(struct compiler *c, uint32_t index)
 		ports[out.port_count] = (struct ss_service_port){
 			.name = p->name,
 			.port = p->port,
-			.node_port = p->node_port,
+			.node_port = c->claims[index].node_port_lost[i] ? 0 : p->node_port,
+			.not_at = not_at(&c->claims[index], i, s->addr_count),
 			.protocol = p->protocol,
 		};
 		gather_endpoints(c, index, p, &ports[out.port_count++]);

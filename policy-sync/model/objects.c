@@ -3,6 +3,7 @@
 #include "model/objects.h"
 
 #include <stdlib.h>
+#include "common/clock.h"
 #include "model/text.h"
 
 #define MODEL_BYTES_MAX (1u << 30)
@@ -32,6 +33,7 @@ struct model *model_new(void)
 	if (!m)
 		return NULL;
 	arena_init(&m->arena, MODEL_BYTES_MAX);
+	m->made_unix_ms = clock_unix_ms();
 	m->refs = 1;
 	mesh_config_defaults(&config);
 	m->meta = config.meta;
@@ -168,6 +170,15 @@ static enum err add_to_list(struct model *m, const struct object *o)
 	return lists[o->kind] ? object_add(lists[o->kind], o->what) : ERR_OK;
 }
 
+// Of files nobody says when their objects came: it is remembered.
+static uint64_t first_seen(const struct model *m, const struct object *o)
+{
+	const struct object *last =
+		m->before ? find(m->before, o->kind, o->namespace, o->name) : NULL;
+
+	return last ? last->seen_unix_ms : o->seen_unix_ms ? o->seen_unix_ms : m->made_unix_ms;
+}
+
 static enum err add_object(struct model *m, const struct object *o, struct security_policy *copy)
 {
 	if (m->object_count == MODEL_OBJECTS_MAX)
@@ -183,6 +194,7 @@ static enum err add_object(struct model *m, const struct object *o, struct secur
 	}
 	m->objects[m->object_count] = *o;
 	m->objects[m->object_count].policy = copy;
+	m->objects[m->object_count].seen_unix_ms = first_seen(m, o);
 	return lookup_put(&m->names, object_hash(o->kind, o->namespace, o->name),
 			  m->object_count++);
 }

@@ -92,8 +92,10 @@ struct service_object {
 	struct origin origin;
 	struct slice namespace, name;
 	struct labels selector;
-	struct addr *addrs;
+	struct addr *addrs; // cluster IPs first
 	uint32_t addr_count;
+	uint32_t cluster_addr_count;
+	int64_t created_unix_ms;
 	struct service_port_object *ports;
 	uint32_t port_count;
 	bool internal_local, external_local;
@@ -195,7 +197,8 @@ struct object {
 	struct text *text;	      // that it lies in
 	const struct tree *tree;
 	struct security_policy *policy; // the model's own copy, of a security policy
-	bool vanished; // it is not there any more, but what names it needs its content
+	uint64_t seen_unix_ms; // when there was one of this name first; kept while there is
+	bool vanished;	       // it is not there any more, but what names it needs its content
 };
 
 // A growing list without a macro a kind: items are pointers into arenas.
@@ -217,6 +220,7 @@ struct model {
 	const struct model *before; // the last one, while this one is being read; or NULL
 	struct object_list texts;   // held
 	struct object_list pods, nodes, namespaces, services, slices, policies, limits;
+	uint64_t made_unix_ms;
 	struct ss_meta meta; // MeshConfig, or its defaults
 	bool incomplete;     // something that could be a policy is not known
 	uint16_t tunnel_port;

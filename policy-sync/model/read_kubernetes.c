@@ -441,6 +441,7 @@ static bool read_service_spec(const struct view *v, struct service_object *s)
 		if (!read_one_addr(&ip, &s->addrs, &s->addr_count))
 			return false;
 	}
+	s->cluster_addr_count = s->addr_count;
 	if (!read_addrs(&external, NULL, &s->addrs, &s->addr_count) ||
 	    !read_addrs(&ingress, "ip", &s->addrs, &s->addr_count) ||
 	    !read_labels(&selector, &s->selector) || !read_service_ports(&spec, s) ||
@@ -465,6 +466,7 @@ void *read_service(const struct reading *r)
 	s->origin = r->meta->origin;
 	s->namespace = r->meta->namespace;
 	s->name = r->meta->name;
+	s->created_unix_ms = r->meta->created_unix_ms;
 	if (view_present(&type) && view_text(&type, &text) && slice_eq_str(text, "ExternalName"))
 		return NULL; // a name in DNS: there is no address, hence nothing to do
 	return read_service_spec(r->v, s) ? s : NULL;

@@ -255,6 +255,7 @@ static const char *const values[] = {
 	"'::/0'",
 	"'::ffff:0.0.0.0/96'",
 	"10.1.2.1",
+	"10.96.0.1",
 	"null",
 	"{}",
 	"[]",
@@ -295,8 +296,8 @@ static bool applied(struct texts *t, struct reason *why)
 	return !e;
 }
 
-// What says of itself that everybody may come, or that its name is another pod's address (then neither has
-// it), is right in its way.
+// What says of itself that everybody may come is right in its way. An address of another pod's neither of
+// them has; what kubelets say of pods and nodes counts before a Service's claim.
 static bool is_meant(const struct member *m, const char *value)
 {
 	static const struct {
@@ -308,6 +309,8 @@ static bool is_meant(const struct member *m, const char *value)
 		{"rule.cidr", "'::ffff:10.1.1.1'"},
 		{"pod.podIP", "'::ffff:10.1.1.1'"},
 		{"pod.podIP", "10.1.2.1"},
+		{"pod.podIP", "10.96.0.1"},
+		{"node.address", "10.96.0.1"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Whose address it is. Cluster IPs, pods and nodes keep their addresses; what a Service claims besides (external
+// and load balancer addresses, node ports) it gets by address and port, the older claim first. A claim
+// that stands second is a finding.
+#include <stdio.h>
+#include <stdlib.h>
+#include "compile/compile.h"
+
+// Nobody may take these from a node: kubelet, the control plane, and ourselves.
+static const uint16_t node_own_ports[] = {
+	2379,  2380,  2381,  6443,			 // etcd, API server
+	10248, 10249, 10250, 10255, 10256, 10257, 10259, // kubelet, kube-proxy, controllers
+	9443,  15001, 15020, // policy-sync, capture, admin; the tunnel's is set
+};
+
+struct claim {
+	struct addr addr; // none: a node port, on every node
+	uint16_t port;	  // 0: all of them
+	uint32_t service; // INDEX_NONE: the API server's
+};
+
+struct claimer {
+	struct compiler *c;
+	struct claim *list;
+	uint32_t count, room;
+	struct lookup by_place;
+	struct lookup nodes; // addresses, values are nothing
+};
+
+static const struct service_object *service_at(const struct compiler *c, uint32_t i)
+{
+	return c->model->services.items[i];
+}
+
+static uint64_t hash_place(struct addr a, uint16_t port)
+{
+	return hash_u64(port, hash_bytes(slice_make(a.bytes, sizeof(a.bytes)), 0));
+}
+
+static const struct claim *find_claim(const struct claimer *w, struct addr a, uint16_t port)
+{
+	uint32_t at = UINT32_MAX, i;
+
+	while (lookup_next(&w->by_place, hash_place(a, port), &at, &i)) {
+		if (w->list[i].port == port && addr_eq(w->list[i].addr, a))
+			return &w->list[i];
+	}
+	return NULL;
+}
+
+static void put_claim(struct claimer *w, struct addr a, uint16_t port, uint32_t service)
+{
+	if (w->count == w->room) {
+		uint32_t room = w->room ? 2 * w->room : 256;
+		struct claim *grown = realloc(w->list, room * sizeof(*grown));
+
+		if (!grown) {
+			w->c->err = ERR_NOMEM;
+			return;
+		}
+		w->list = grown;
+		w->room = room;
+	}
+	w->list[w->count] = (struct claim){a, port, service};
+	w->c->err = lookup_put(&w->by_place, hash_place(a, port), w->count++);
+}
+
+static bool is_node_addr(const struct claimer *w, struct addr a)
+{
+	uint32_t at = UINT32_MAX, i;
+
+	while (lookup_next(&w->nodes, hash_place(a, 0), &at, &i)) {
+		const struct node_object *n = w->c->model->nodes.items[i];
+
+		for (uint32_t k = 0; k < n->addr_count; k++) {
+			if (addr_eq(n->addrs[k], a))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool is_node_own_port(const struct claimer *w, uint16_t port)
+{
+	if (port == w->c->model->tunnel_port)
+		return true;
+	for (size_t i = 0; i < sizeof(node_own_ports) / sizeof(node_own_ports[0]); i++) {
+		if (node_own_ports[i] == port)
+			return true;
+	}
+	return false;
+}
+
+static bool is_any_hosts(struct addr a)
+{
+	return !addr_is_none(a) && !addr_is_loopback(a) && !addr_is_multicast(a) &&
+	       !addr_is_link_local(a) &&
+	       !(addr_is_v4(a) && (addr_to_v4(a) == 0 || addr_to_v4(a) == UINT32_MAX));
+}
+
+// ---- what is said ------------------------------------------------------------------------------
+
+static const char *field_of(const struct service_object *s, uint32_t addr)
+{
+	return addr < s->cluster_addr_count ? "spec.clusterIPs"
+					    : "spec.externalIPs, status.loadBalancer.ingress";
+}
+
+static void say_lost(struct claimer *w, uint32_t service, uint32_t addr, const char *whose)
+{
+	const struct service_object *s = service_at(w->c, service);
+	char text[ADDR_TEXT_MAX];
+
+	w->c->claims[service].lost |= 1ull << addr;
+	compile_say(w->c, SEVERITY_ERROR, &s->origin, field_of(s, addr),
+		    "%s is %s: Service %.*s/%.*s does not get it",
+		    addr_format(s->addrs[addr], text), whose, SLICE_ARG(s->namespace),
+		    SLICE_ARG(s->name));
+}
+
+static void say_service(struct claimer *w, uint32_t service, const char *field, const char *place,
+			uint16_t port, uint32_t holder)
+{
+	const struct service_object *s = service_at(w->c, service);
+	char whose[400] = "the node's own";
+
+	if (holder != INDEX_NONE)
+		snprintf(whose, sizeof(whose), "Service %.*s/%.*s's, which is older",
+			 SLICE_ARG(service_at(w->c, holder)->namespace),
+			 SLICE_ARG(service_at(w->c, holder)->name));
+	compile_say(w->c, SEVERITY_ERROR, &s->origin, field,
+		    "%s port %u is %s: Service %.*s/%.*s does not get it", place, port, whose,
+		    SLICE_ARG(s->namespace), SLICE_ARG(s->name));
+}
+
+// ---- who gets it -------------------------------------------------------------------------------
+
+// An address that is no Service's to have. False: a Service may have it.
+static bool is_others(struct claimer *w, uint32_t service, uint32_t i)
+{
+	const struct service_object *s = service_at(w->c, service);
+	const struct model *m = w->c->model;
+	uint32_t pod = index_pod_at(&w->c->index, m, s->addrs[i]);
+	char whose[400];
+
+	if (!is_any_hosts(s->addrs[i])) {
+		say_lost(w, service, i, "no address that a Service can have");
+		return true;
+	}
+	if (pod != INDEX_NONE) {
+		const struct pod *p = m->pods.items[pod];
+
+		snprintf(whose, sizeof(whose), "pod %.*s/%.*s's", SLICE_ARG(p->namespace),
+			 SLICE_ARG(p->name));
+		say_lost(w, service, i, whose);
+		return true;
+	}
+	return false;
+}
+
+static void claim_cluster_addrs(struct claimer *w, uint32_t service)
+{
+	const struct service_object *s = service_at(w->c, service);
+
+	for (uint32_t i = 0; i < s->cluster_addr_count && w->c->err == ERR_OK; i++) {
+		const struct claim *first = find_claim(w, s->addrs[i], 0);
+		char whose[400];
+
+		if (is_others(w, service, i))
+			continue;
+		if (is_node_addr(w, s->addrs[i])) {
+			say_lost(w, service, i, "a node's");
+		} else if (first) {
+			snprintf(whose, sizeof(whose), "Service %.*s/%.*s's, which is older",
+				 SLICE_ARG(service_at(w->c, first->service)->namespace),
+				 SLICE_ARG(service_at(w->c, first->service)->name));
+			say_lost(w, service, i, whose);
+		} else {
+			put_claim(w, s->addrs[i], 0, service);
+		}
+	}
+}
+
+static void claim_node_ports(struct claimer *w, uint32_t service)
+{
+	static const struct addr every_node;
+	const struct service_object *s = service_at(w->c, service);
+
+	for (uint32_t p = 0; p < s->port_count && w->c->err == ERR_OK; p++) {
+		uint16_t port = s->ports[p].node_port;
+		const struct claim *first = find_claim(w, every_node, port);
+
+		if (port == 0 || !s->ports[p].tcp)
+			continue;
+		if (!first && !is_node_own_port(w, port)) {
+			put_claim(w, every_node, port, service);
+			continue;
+		}
+		w->c->claims[service].node_port_lost[p] = true;
+		say_service(w, service, "spec.ports", "nodes'", port,
+			    first ? first->service : INDEX_NONE);
+	}
+}
+
+// One port of an address beyond the cluster's. The holder, if it is not to be had.
+static bool is_taken(struct claimer *w, uint32_t service, struct addr a, uint16_t port,
+		     uint32_t *holder)
+{
+	static const struct addr every_node;
+	const struct claim *first = find_claim(w, a, port);
+	bool node = is_node_addr(w, a);
+
+	if (!first && node)
+		first = find_claim(w, every_node, port);
+	*holder = first ? first->service : INDEX_NONE;
+	return (first && first->service != service) || (node && is_node_own_port(w, port));
+}
+
+static void claim_external_addr(struct claimer *w, uint32_t service, uint32_t i)
+{
+	const struct service_object *s = service_at(w->c, service);
+	struct service_claims *mine = &w->c->claims[service];
+	char text[ADDR_TEXT_MAX];
+	bool said = false;
+
+	for (uint32_t p = 0; p < s->port_count && w->c->err == ERR_OK; p++) {
+		uint32_t holder;
+
+		if (!s->ports[p].tcp)
+			continue;
+		if (!is_taken(w, service, s->addrs[i], s->ports[p].port, &holder)) {
+			put_claim(w, s->addrs[i], s->ports[p].port, service);
+			continue;
+		}
+		mine->port_lost[p] |= 1ull << i;
+		if (!said)
+			say_service(w, service, field_of(s, i), addr_format(s->addrs[i], text),
+				    s->ports[p].port, holder);
+		said = true;
+	}
+}
+
+static void claim_external_addrs(struct claimer *w, uint32_t service)
+{
+	const struct service_object *s = service_at(w->c, service);
+
+	for (uint32_t i = s->cluster_addr_count; i < s->addr_count && w->c->err == ERR_OK; i++) {
+		const struct claim *first = find_claim(w, s->addrs[i], 0);
+		char whose[400];
+
+		if (is_others(w, service, i))
+			continue;
+		if (!first) {
+			claim_external_addr(w, service, i);
+			continue;
+		}
+		snprintf(whose, sizeof(whose), "the cluster IP of Service %.*s/%.*s",
+			 SLICE_ARG(service_at(w->c, first->service)->namespace),
+			 SLICE_ARG(service_at(w->c, first->service)->name));
+		say_lost(w, service, i, whose);
+	}
+}
+
+// ---- in which order ----------------------------------------------------------------------------
+
+struct by_age {
+	int64_t created_unix_ms;
+	uint64_t seen_unix_ms;
+	uint32_t service; // in the order of their names
+};
+
+static int older_first(const void *a, const void *b)
+{
+	const struct by_age *x = a, *y = b;
+
+	if (x->created_unix_ms != y->created_unix_ms)
+		return x->created_unix_ms < y->created_unix_ms ? -1 : 1;
+	if (x->seen_unix_ms != y->seen_unix_ms)
+		return x->seen_unix_ms < y->seen_unix_ms ? -1 : 1;
+	return x->service < y->service ? -1 : x->service > y->service;
+}
+
+static struct by_age *sort_services(struct compiler *c)
+{
+	uint32_t count = c->model->services.count;
+	struct by_age *list = arena_alloc(c->arena, count, sizeof(*list));
+
+	for (uint32_t i = 0; list && i < count; i++) {
+		const struct service_object *s = service_at(c, i);
+		const struct object *o =
+			model_find(c->model, OBJECT_SERVICE, s->namespace, s->name);
+
+		list[i] = (struct by_age){s->created_unix_ms, o ? o->seen_unix_ms : 0, i};
+	}
+	if (list && count > 0)
+		qsort(list, count, sizeof(*list), older_first);
+	return list;
+}
+
+static void make_claims(struct compiler *c)
+{
+	uint32_t count = c->model->services.count;
+
+	c->claims = arena_alloc(c->arena, count, sizeof(*c->claims));
+	for (uint32_t i = 0; c->claims && i < count && c->err == ERR_OK; i++) {
+		uint32_t ports = service_at(c, i)->port_count;
+
+		c->claims[i].port_lost = arena_alloc(c->arena, ports, sizeof(uint64_t));
+		c->claims[i].node_port_lost = arena_alloc(c->arena, ports, sizeof(bool));
+		if (!c->claims[i].port_lost || !c->claims[i].node_port_lost)
+			c->err = ERR_NOMEM;
+	}
+	if (!c->claims)
+		c->err = ERR_NOMEM;
+}
+
+static void note_nodes(struct claimer *w)
+{
+	const struct object_list *nodes = &w->c->model->nodes;
+
+	for (uint32_t i = 0; i < nodes->count; i++) {
+		const struct node_object *n = nodes->items[i];
+
+		for (uint32_t k = 0; k < n->addr_count && w->c->err == ERR_OK; k++)
+			w->c->err = lookup_put(&w->nodes, hash_place(n->addrs[k], 0), i);
+	}
+}
+
+// Where the API server answers, as its own endpoints say.
+static void note_api_server(struct claimer *w)
+{
+	const struct object_list *slices = &w->c->model->slices;
+
+	for (uint32_t i = 0; i < slices->count; i++) {
+		const struct endpoint_slice *s = slices->items[i];
+
+		if (!slice_eq_str(s->namespace, "default") ||
+		    !slice_eq_str(s->service, "kubernetes"))
+			continue;
+		for (uint32_t e = 0; e < s->endpoint_count; e++) {
+			for (uint32_t p = 0; p < s->port_count && s->endpoints[e].addr_count > 0 &&
+					     w->c->err == ERR_OK;
+			     p++)
+				put_claim(w, s->endpoints[e].addrs[0], s->ports[p].port,
+					  INDEX_NONE);
+		}
+	}
+}
+
+void compile_claims(struct compiler *c)
+{
+	struct claimer w = {.c = c};
+	const struct by_age *order = sort_services(c);
+	uint32_t count = c->model->services.count;
+
+	make_claims(c);
+	if (!order)
+		c->err = ERR_NOMEM;
+	note_nodes(&w);
+	note_api_server(&w);
+	for (uint32_t i = 0; i < count && c->err == ERR_OK; i++)
+		claim_cluster_addrs(&w, order[i].service);
+	for (uint32_t i = 0; i < count && c->err == ERR_OK; i++) {
+		claim_node_ports(&w, order[i].service);
+		claim_external_addrs(&w, order[i].service);
+	}
+	free(w.list);
+	lookup_deinit(&w.by_place);
+	lookup_deinit(&w.nodes);
+}

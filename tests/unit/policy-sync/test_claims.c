@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Whose address it is (design: policy.md): what one Service claims of another's, of a pod's or of a node's it does
+// not get, of two claims the older counts, and every one that stands second is said.
+#include "policy-sync/shop.h"
+
+#define CLAIM(ns, name, meta, spec, status)                                                        \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns meta "}\n" \
+	"spec: {" spec "}\nstatus: {" status "}\n"
+#define P80	    "ports: [{name: a, port: 80, targetPort: 8080}]"
+#define SINCE(year) ", creationTimestamp: \"" year "-01-01T00:00:00Z\""
+#define KUBERNETES                                                                                 \
+	"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: kubernetes, " \
+	"namespace: default, labels: {kubernetes.io/service-name: kubernetes}}\n"                  \
+	"ports: [{name: https, port: 7443}]\nendpoints: [{addresses: [192.0.2.11]}]\n"
+
+struct claimed {
+	const char *text;
+	uint32_t addr;
+	uint16_t port;
+	const char *holder; // whose Service answers; "": nobody's
+	uint32_t errors;
+};
+
+static const struct claimed rows[] = {
+	// Somebody else's cluster IP: by external address, by load balancer, as a second cluster IP.
+	{CLAIM("y", "evil", "", "clusterIP: 10.96.7.7, externalIPs: [10.96.0.1], " P80, ""),
+	 0x0a600001, 80, "z", 1},
+	{CLAIM("y", "evil", "", "clusterIP: 10.96.7.7, " P80,
+	       "loadBalancer: {ingress: [{ip: 10.96.0.1}]}"),
+	 0x0a600001, 80, "z", 1},
+	{CLAIM("y", "evil", "", "clusterIPs: [10.96.7.7, 10.96.0.1], " P80, ""), 0x0a600001, 80,
+	 "z", 1},
+	{CLAIM("y", "evil", SINCE("2020"), "clusterIP: 10.96.7.7, externalIPs: [10.96.0.1], " P80,
+	       ""),
+	 0x0a600001, 80, "z", 1},
+	// ... also at a port that it does not have.
+	{CLAIM("y", "evil", "", "externalIPs: [10.96.0.1], ports: [{port: 443}]", ""), 0x0a600001,
+	 443, "", 1},
+	// Its own is no claim against anybody.
+	{CLAIM("y", "good", "", "clusterIP: 10.96.7.7, externalIPs: [10.96.7.7, 203.0.113.1], " P80,
+	       ""),
+	 0xcb007101, 80, "good", 0},
+	// A pod's.
+	{CLAIM("y", "evil", "", "clusterIP: 10.96.7.7, externalIPs: [10.1.2.1], " P80, ""),
+	 0x0a010201, 80, "", 1},
+	{CLAIM("y", "evil", "", "clusterIP: 10.1.2.1, " P80, ""), 0x0a010201, 80, "", 1},
+	// A node's: its own ports stay its own.
+	{CLAIM("y", "good", "", "externalIPs: [192.0.2.11], " P80, ""), 0xc000020b, 80, "good", 0},
+	{CLAIM("y", "evil", "", "externalIPs: [192.0.2.11], ports: [{port: 10250}]", ""),
+	 0xc000020b, 10250, "", 1},
+	{CLAIM("y", "evil", "", "externalIPs: [192.0.2.11], ports: [{port: 6443}]", ""), 0xc000020b,
+	 6443, "", 1},
+	{CLAIM("y", "evil", "", "externalIPs: [192.0.2.11], ports: [{port: 14443}]", ""),
+	 0xc000020b, 14443, "", 1},
+	{KUBERNETES CLAIM("y", "evil", "", "externalIPs: [192.0.2.11], ports: [{port: 7443}]", ""),
+	 0xc000020b, 7443, "", 1},
+	{CLAIM("y", "evil", "", "clusterIP: 192.0.2.11, " P80, ""), 0xc000020b, 80, "", 1},
+	{CLAIM("y", "evil", "", "clusterIP: 10.96.7.7, ports: [{port: 80, nodePort: 10250}]", ""),
+	 0xc000020b, 10250, "", 1},
+	// Two of a kind: the older one, however they are called.
+	{CLAIM("y", "a", SINCE("2025"), "externalIPs: [203.0.113.1], " P80, "")
+		 CLAIM("y", "b", SINCE("2024"), "externalIPs: [203.0.113.1], " P80, ""),
+	 0xcb007101, 80, "b", 1},
+	{CLAIM("y", "a", "", "externalIPs: [203.0.113.1], " P80, "")
+		 CLAIM("y", "b", SINCE("2024"), "externalIPs: [203.0.113.1], " P80, ""),
+	 0xcb007101, 80, "b", 1},
+	{CLAIM("y", "a", SINCE("2025"), "clusterIP: 10.96.8.8, " P80, "")
+		 CLAIM("y", "b", SINCE("2024"), "clusterIP: 10.96.8.8, " P80, ""),
+	 0x0a600808, 80, "b", 1},
+	{CLAIM("y", "a", SINCE("2025"),
+	       "clusterIP: 10.96.8.8, ports: [{port: 80, nodePort: 30080}]", "")
+		 CLAIM("y", "b", SINCE("2024"),
+		       "clusterIP: 10.96.8.9, ports: [{port: 80, nodePort: 30080}]", ""),
+	 0xc000020b, 30080, "b", 1},
+	// By port: both may have one of an address.
+	{CLAIM("y", "a", SINCE("2025"), "externalIPs: [203.0.113.1], ports: [{name: a, port: 81}]",
+	       "") CLAIM("y", "b", SINCE("2024"), "externalIPs: [203.0.113.1], " P80, ""),
+	 0xcb007101, 81, "a", 0},
+	{CLAIM("y", "a", SINCE("2025"),
+	       "externalIPs: [203.0.113.1], ports: [{name: a, port: 81}, {name: b, port: 80}]", "")
+		 CLAIM("y", "b", SINCE("2024"), "externalIPs: [203.0.113.1], " P80, ""),
+	 0xcb007101, 80, "b", 1},
+	{CLAIM("y", "a", "",
+	       "clusterIP: 10.96.8.8, ports: [{name: a, port: 53, protocol: UDP}], "
+	       "externalIPs: [203.0.113.1]",
+	       "") CLAIM("y", "b", "", "externalIPs: [203.0.113.1], ports: [{port: 53}]", ""),
+	 0xcb007101, 53, "b", 0},
+	// No host's.
+	{CLAIM("y", "evil", "", "externalIPs: [169.254.169.254], " P80, ""), 0xa9fea9fe, 80, "", 1},
+	{CLAIM("y", "evil", "", "externalIPs: [127.0.0.1], " P80, ""), 0x7f000001, 80, "", 1},
+	{CLAIM("y", "evil", "", "externalIPs: [0.0.0.0], " P80, ""), 0, 80, "", 1},
+};
+
+static void each_address_is_its_owners(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct ss_service *of = NULL;
+		const struct ss_service_port *port;
+		struct texts t;
+
+		build(&t, rows[i].text);
+		port = snapshot_service_port(t.snapshot, addr_from_v4(rows[i].addr), rows[i].port,
+					     &of);
+		if (!slice_eq_str(port ? of->name : (struct slice){0}, rows[i].holder) ||
+		    t.findings.errors != rows[i].errors) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %.*s has it, %u errors", i,
+				 SLICE_ARG(port ? of->name : SLICE_LIT("nobody")),
+				 t.findings.errors);
+		}
+		// What is left of a Service that claimed too much is served.
+		port = snapshot_service_port(t.snapshot, addr_from_v4(0x0a600001), 80, &of);
+		assert_true(port && slice_eq_str(of->name, "z"));
+		texts_close(&t);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_address_is_its_owners),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
