@@ -24,7 +24,8 @@ static void refuse_policy(struct slice key, const struct reason *why, struct sna
 	char text[REASON_BYTES_MAX + 32];
 
 	snprintf(text, sizeof(text), "it cannot be read here: %s", why->text);
-	*out = (struct ss_policy){.id = key, .broken = arena_copy(&s->arena, slice_str(text))};
+	*out = (struct ss_policy){
+		.id = key, .needs_l7 = true, .broken = arena_copy(&s->arena, slice_str(text))};
 	if (!out->broken.ptr)
 		out->broken = SLICE_LIT("it cannot be read here");
 }

@@ -190,7 +190,7 @@ static void claim_node_ports(struct claimer *w, uint32_t service)
 		uint16_t port = s->ports[p].node_port;
 		const struct claim *first = find_claim(w, every_node, port);
 
-		if (port == 0 || !s->ports[p].tcp)
+		if (port == 0 || !s->ports[p].tcp || s->ports[p].gone)
 			continue;
 		if (!first && !is_node_own_port(w, port)) {
 			put_claim(w, every_node, port, service);
@@ -226,7 +226,7 @@ static void claim_external_addr(struct claimer *w, uint32_t service, uint32_t i)
 	for (uint32_t p = 0; p < s->port_count && w->c->err == ERR_OK; p++) {
 		uint32_t holder;
 
-		if (!s->ports[p].tcp)
+		if (!s->ports[p].tcp || s->ports[p].gone)
 			continue;
 		if (!is_taken(w, service, s->addrs[i], s->ports[p].port, &holder)) {
 			put_claim(w, s->addrs[i], s->ports[p].port, service);
@@ -358,9 +358,13 @@ void compile_claims(struct compiler *c)
 		c->err = ERR_NOMEM;
 	note_nodes(&w);
 	note_api_server(&w);
-	for (uint32_t i = 0; i < count && c->err == ERR_OK; i++)
-		claim_cluster_addrs(&w, order[i].service);
 	for (uint32_t i = 0; i < count && c->err == ERR_OK; i++) {
+		if (!service_at(c, order[i].service)->gone)
+			claim_cluster_addrs(&w, order[i].service);
+	}
+	for (uint32_t i = 0; i < count && c->err == ERR_OK; i++) {
+		if (service_at(c, order[i].service)->gone)
+			continue;
 		claim_node_ports(&w, order[i].service);
 		claim_external_addrs(&w, order[i].service);
 	}

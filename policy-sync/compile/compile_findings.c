@@ -27,14 +27,19 @@ static bool check_section(const struct targeting *t, const struct view *v,
 			  const struct service_object *s)
 {
 	struct view section = view_get(v, "sectionName");
-	bool found = t->ref->target->section.len == 0, tcp = found;
+	bool found = t->ref->target->section.len == 0, tcp = found, gone = false;
 
 	for (uint32_t i = 0; i < s->port_count && !tcp; i++) {
 		if (!slice_eq(s->ports[i].name, t->ref->target->section))
 			continue;
 		found = true;
 		tcp = s->ports[i].tcp;
+		gone = s->ports[i].gone;
 	}
+	if (gone && !s->gone)
+		view_warn(&section,
+			  "Service %.*s has no port %.*s any more: what it led to last is covered",
+			  SLICE_ARG(s->name), SLICE_ARG(t->ref->target->section));
 	if (!found)
 		view_error(&section, "Service %.*s has no port named %.*s", SLICE_ARG(s->name),
 			   SLICE_ARG(t->ref->target->section));
@@ -59,6 +64,9 @@ static bool check_target(struct compiler *c, const struct targeting *t)
 	if (to->kind == TARGET_SERVICE && !s)
 		view_warn(&name, "there is no Service %.*s in namespace %.*s", SLICE_ARG(to->name),
 			  SLICE_ARG(t->namespace));
+	else if (s && s->gone)
+		view_warn(&name, "Service %.*s is gone: what it selected last is covered",
+			  SLICE_ARG(to->name));
 	else if (!t->selects && c->model->pods.count > 0)
 		view_warn(&name, "no pod is selected by it");
 	if (s)

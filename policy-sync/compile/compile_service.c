@@ -108,11 +108,13 @@ static void compile_service(struct compiler *c, uint32_t index)
 	struct reason why;
 	struct buf b;
 
+	if (s->gone)
+		return;
 	out.addrs = addrs_left(c, index, &out.addr_count);
 	for (uint32_t i = 0; i < s->port_count; i++) {
 		const struct service_port_object *p = &s->ports[i];
 
-		if (!p->tcp)
+		if (!p->tcp || p->gone)
 			continue;
 		ports[out.port_count] = (struct ss_service_port){
 			.name = p->name,

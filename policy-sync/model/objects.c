@@ -122,6 +122,11 @@ static struct object *find(const struct model *m, enum object_kind kind, struct 
 	return NULL;
 }
 
+struct object *model_get(struct model *m, enum object_kind kind, struct slice ns, struct slice name)
+{
+	return find(m, kind, ns, name);
+}
+
 const struct object *model_find(const struct model *m, enum object_kind kind, struct slice ns,
 				struct slice name)
 {

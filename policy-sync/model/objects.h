@@ -85,6 +85,7 @@ struct service_port_object {
 	struct slice target_name;
 	uint16_t node_port;
 	bool tcp;
+	bool gone; // it is not there any more, but a policy still covers where it led
 	enum app_protocol protocol;
 };
 
@@ -98,6 +99,7 @@ struct service_object {
 	int64_t created_unix_ms;
 	struct service_port_object *ports;
 	uint32_t port_count;
+	bool gone; // likewise
 	bool internal_local, external_local;
 	uint32_t affinity_timeout_s;
 	struct cidr *source_ranges;
@@ -198,6 +200,7 @@ struct object {
 	const struct tree *tree;
 	struct security_policy *policy; // the model's own copy, of a security policy
 	uint64_t seen_unix_ms; // when there was one of this name first; kept while there is
+	bool kept;	       // a Service: it had ports that policies still cover
 	bool vanished;	       // it is not there any more, but what names it needs its content
 };
 
@@ -244,6 +247,9 @@ enum err must_check model_add_vanished(struct model *m, const struct object *o);
 void model_settle(struct model *m);
 const struct object *model_find(const struct model *m, enum object_kind kind, struct slice ns,
 				struct slice name);
+// For whoever still puts it together.
+struct object *model_get(struct model *m, enum object_kind kind, struct slice ns,
+			 struct slice name);
 // For other tables keyed by what an object is called.
 uint64_t object_hash(enum object_kind kind, struct slice ns, struct slice name);
 bool object_is(const struct object *o, enum object_kind kind, struct slice ns, struct slice name);

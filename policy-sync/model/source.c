@@ -5,57 +5,23 @@
 #include "model/source.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/file.h"
 #include "model/read.h"
 #include "model/scan.h"
+#include "model/source_inside.h"
 
 // A file that is younger than this may change again without its dates telling; those file systems
 // that count whole seconds show it by their zeros.
 #define DATES_SETTLE_NS	       (100 * NS_PER_MS)
 #define COARSE_DATES_SETTLE_NS (2000 * NS_PER_MS)
-
-// By which a file is known to be the same.
-struct source_stamp {
-	dev_t device;
-	ino_t inode;
-	off_t bytes;
-	struct timespec modified, changed;
-};
-
-struct source_file {
-	char *path;
-	struct source_stamp stamp;
-	bool trusted;	   // the stamp
-	uint64_t hash[2];  // of the content
-	struct text *text; // the newest that there was to read; NULL: none yet
-	const char *wrong; // why there is nothing newer to read; NULL: nothing is wrong
-	char wrong_text[64];
-	uint32_t round;
-	bool is_new;	// the text
-	bool is_known;	// it was read whole once: what it protects can be said
-	uint32_t place; // in the order of the scan
-};
-
-struct source {
-	char directory[PATH_MAX];
-	source_busy_fn *busy;
-	void *busy_context;
-	uint32_t round;
-	struct source_file **files; // in the order of the scan
-	uint32_t count, room;
-	struct lookup by_path;
-	struct model *last; // what the last load found: what this one falls back on
-	uint32_t met;	    // files of the scan under way
-	bool data_changed;
-	bool unsettled;			 // a file was being written
-	struct diagnostics *diagnostics; // of the load under way
-};
 
 enum err source_new(const char *directory, struct source **out)
 {
@@ -105,7 +71,7 @@ void source_distrust(struct source *s)
 
 // ---- looking at files --------------------------------------------------------------------------
 
-static struct source_file *source_find(const struct source *s, const char *path)
+struct source_file *source_find(const struct source *s, const char *path)
 {
 	uint64_t hash = hash_bytes(slice_str(path), 0);
 	uint32_t at = UINT32_MAX, i;
@@ -117,7 +83,7 @@ static struct source_file *source_find(const struct source *s, const char *path)
 	return NULL;
 }
 
-static struct source_file *source_file(struct source *s, const char *path)
+struct source_file *source_file(struct source *s, const char *path)
 {
 	struct source_file *f;
 
@@ -183,7 +149,8 @@ static void source_take(struct source *s, struct source_file *f, struct text *t)
 	text_unref(f->text);
 	f->text = t;
 	f->is_new = true;
-	f->is_known |= t->whole || t->is_template;
+	f->unsaved = true;
+	f->is_known |= (t->whole || t->is_template) && !f->written;
 }
 
 static void source_mark(struct source_file *f, const char *wrong)
@@ -213,11 +180,20 @@ static enum err must_check source_parse(struct source *s, struct source_file *f,
 	enum err err;
 
 	f->wrong = NULL;
-	if (!anyway && f->text && memcmp(hash, f->hash, sizeof(hash)) == 0)
+	if (!anyway && f->text && memcmp(hash, f->hash, sizeof(hash)) == 0) {
+		f->is_known |= f->text->whole && !f->written;
 		return ERR_OK;
+	}
 	err = text_new(f->path, bytes, &t);
 	if (err != ERR_OK)
 		return err;
+	// Truncated, and then? Only its removal takes away what a file said.
+	if (t->empty) {
+		text_unref(t);
+		if (!f->written)
+			source_mark(f, "is empty: its objects stay until it is removed");
+		return ERR_OK;
+	}
 	memcpy(f->hash, hash, sizeof(hash));
 	source_take(s, f, t);
 	return ERR_OK;
@@ -235,6 +211,22 @@ static bool source_is_settled(const struct source *s, const struct source_file *
 	return stamp_is(&stamp, &f->stamp) && !(s->busy && s->busy(s->busy_context, &st));
 }
 
+// Nobody gets a read lease of a file that somebody has open to write. Where leases cannot be had (another's
+// file, a file system without them), events alone tell.
+static bool source_has_writer(const struct source_file *f)
+{
+	int fd = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	bool written;
+
+	if (fd < 0)
+		return false;
+	fcntl(fd, F_SETSIG,
+	      SIGURG); // whoever opens it at this moment breaks the lease: nobody need hear of it
+	written = fcntl(fd, F_SETLEASE, F_RDLCK) != 0 && errno == EAGAIN;
+	close(fd);
+	return written;
+}
+
 static enum err must_check source_read(struct source *s, struct source_file *f, bool anyway)
 {
 	struct buf b;
@@ -249,6 +241,8 @@ static enum err must_check source_read(struct source *s, struct source_file *f, 
 		source_mark_error(f, err, errno);
 		err = ERR_OK;
 	} else if (source_is_settled(s, f)) {
+		f->written = source_has_writer(f);
+		f->trusted &= !f->written;
 		err = source_parse(s, f, buf_slice(&b), anyway);
 	} else {
 		f->trusted = false; // it counts as it was, until its writer is done
@@ -305,6 +299,7 @@ static enum err must_check source_forget_files(struct source *s)
 			continue;
 		}
 		s->data_changed |= f->text && f->text->has_data;
+		source_forget(s, f);
 		source_free_file(f);
 	}
 	s->count = kept;
@@ -401,15 +396,16 @@ static enum err must_check source_add_missing(struct source *s, struct model *m)
 	bool any = false;
 
 	for (uint32_t i = 0; i < s->count && !any; i++)
-		any = s->files[i]->text && !s->files[i]->text->whole;
+		any = s->files[i]->text && (!s->files[i]->text->whole || s->files[i]->written);
 	for (uint32_t i = 0; any && s->last && i < s->last->object_count && err == ERR_OK; i++) {
 		const struct object *o = &s->last->objects[i];
 		const struct source_file *f = source_find(s, o->text->file);
 		char why[REASON_BYTES_MAX];
 
-		if (!f || f->wrong || !f->text || f->text->whole)
+		if (!f || f->wrong || !f->text || (f->text->whole && !f->written))
 			continue;
-		snprintf(why, sizeof(why), "%s cannot be read whole", f->path);
+		snprintf(why, sizeof(why), "%s %s", f->path,
+			 f->text->whole ? "is being written" : "cannot be read whole");
 		err = model_add_broken(m, o, why);
 		if (err == ERR_EXISTS)
 			err = ERR_OK;
@@ -431,6 +427,11 @@ static void source_say(struct source *s, struct model *m)
 	}
 }
 
+static bool is_data(enum object_kind kind)
+{
+	return kind == OBJECT_SECRET || kind == OBJECT_CONFIG_MAP;
+}
+
 // Objects that had vanished before and did not come back: policies that name them may be read again.
 static enum err must_check source_add_vanished(struct source *s, struct model *m)
 {
@@ -442,7 +443,8 @@ static enum err must_check source_add_vanished(struct source *s, struct model *m
 	for (uint32_t i = 0; used && s->last && i < s->last->object_count && err == ERR_OK; i++) {
 		const struct object *o = &s->last->objects[i];
 
-		if (o->vanished && !model_find(m, o->kind, o->namespace, o->name))
+		if (o->vanished && is_data(o->kind) &&
+		    !model_find(m, o->kind, o->namespace, o->name))
 			err = model_add_vanished(m, o);
 	}
 	return err;
@@ -464,6 +466,8 @@ static enum err must_check source_fill(struct source *s, struct model *m)
 	}
 	if (err == ERR_OK)
 		err = source_add_missing(s, m);
+	if (err == ERR_OK)
+		err = source_add_kept(s, m);
 	m->before = NULL;
 	return err;
 }

@@ -146,14 +146,17 @@ static enum err text_load(struct text *t, struct slice bytes)
 	if (err == ERR_NOMEM)
 		return err;
 	t->whole = err == ERR_OK;
+	t->empty = t->whole;
 	t->is_template = !t->whole && stranger_is_template(bytes);
 	if (t->is_template)
 		text_soften(t);
 	err = ERR_OK;
 	diagnostics_init(&unheard);
 	for (const struct tree *i = trees; i && err == ERR_OK; i = i->next) {
-		if (i->kind != TREE_NULL)
-			err = text_list(t, i, &unheard);
+		if (i->kind == TREE_NULL)
+			continue;
+		t->empty = false;
+		err = text_list(t, i, &unheard);
 	}
 	diagnostics_deinit(&unheard);
 	if (err == ERR_OK)

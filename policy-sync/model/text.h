@@ -35,6 +35,7 @@ struct text {
 	struct diagnostics findings;
 	bool is_template; // what objects are made of: it is passed over from where it is none any more
 	bool whole;	  // read to its end, and every document says what it is
+	bool empty;	  // nothing but blanks and comments
 	bool has_data;	  // Secrets or ConfigMaps, which policies may name
 	bool uses_data; // a policy names one
 	bool read_ours;

@@ -56,6 +56,8 @@ struct serve {
 	struct read_back *read_back;
 	struct health *health;
 	struct health_status status;
+	bool remembers; // what an earlier process knew
+	bool unsaved;
 	uint64_t reload_ns;
 	uint64_t findings_hash; // of those that were logged last
 };
@@ -284,7 +286,7 @@ static enum err must_check serve_compile(struct serve *s, struct compiled **out)
 		e = read_back_check(s->read_back, *out, &why);
 	else
 		serve_explain(&d, &why);
-	if (!e && s->status.incomplete && !s->status.published) {
+	if (!e && s->status.incomplete && !s->status.published && !s->remembers) {
 		// Nobody knows what the unreadable file protects: nodes keep what they have.
 		e = ERR_CONFIG;
 	}
@@ -301,6 +303,18 @@ static enum err must_check serve_compile(struct serve *s, struct compiled **out)
 	return e;
 }
 
+// What the next start falls back on, when what is new is on its way.
+static void serve_save(struct serve *s)
+{
+	enum err e = source_save(s->source, &s->unsaved);
+
+	if (!e)
+		return;
+	s->unsaved = false;
+	log_event(LOG_ERROR, "memory_not_saved", LOG_S("error", err_name(e)),
+		  LOG_S("system", strerror(errno)));
+}
+
 static enum err must_check serve_publish(struct serve *s, const struct compiled *c, uint64_t now_ns)
 {
 	struct section_input *inputs = calloc(c->count + 1, sizeof(*inputs));
@@ -313,6 +327,7 @@ static enum err must_check serve_publish(struct serve *s, const struct compiled 
 	e = server_publish(s->server, inputs, c->count, c->trust_domain, now_ns);
 	free(inputs);
 	s->status.published = s->status.published || !e;
+	s->unsaved = true;
 	return e;
 }
 
@@ -377,7 +392,7 @@ static int serve_timeout_ms(const struct serve *s, uint64_t now_ns)
 		due_ns = watch_due_ns(s->watch);
 	if (s->reload_ns < due_ns)
 		due_ns = s->reload_ns;
-	if (due_ns <= now_ns)
+	if (due_ns <= now_ns || s->unsaved)
 		return 0;
 	if (due_ns - now_ns > POLL_MAX_MS * NS_PER_MS)
 		return POLL_MAX_MS;
@@ -407,6 +422,8 @@ static int serve_run(struct serve *s)
 			(void)watch_read(s->watch, now_ns);
 		if (now_ns >= watch_due_ns(s->watch) || now_ns >= s->reload_ns)
 			serve_reload(s);
+		else if (s->unsaved)
+			serve_save(s);
 		if (server_turn(s->server, clock_monotonic_ns()) != ERR_OK) {
 			log_event(LOG_ERROR, "ca_process_lost");
 			return 1;
@@ -415,6 +432,17 @@ static int serve_run(struct serve *s)
 }
 
 // ---- from start to end -------------------------------------------------------------------------
+
+static enum err must_check serve_remember(struct serve *s, struct reason *why)
+{
+	char path[300];
+	enum err e;
+
+	snprintf(path, sizeof(path), "%s/last-good", s->state_directory);
+	e = source_remember(s->source, path);
+	s->remembers = source_remembers(s->source);
+	return e ? err_because(e, why, "cannot use %s: %s", path, err_name(e)) : ERR_OK;
+}
 
 static enum err must_check serve_open(struct serve *s, struct reason *why)
 {
@@ -430,6 +458,8 @@ static enum err must_check serve_open(struct serve *s, struct reason *why)
 		return err_because(ERR_CRYPTO, why, "the TLS library cannot be used");
 	e = source_new(s->from_directory, &s->source);
 	if (!e)
+		e = serve_remember(s, why);
+	if (!e)
 		e = watch_new(s->from_directory, &s->watch);
 	if (!e)
 		e = read_back_new(&s->read_back);
@@ -437,8 +467,10 @@ static enum err must_check serve_open(struct serve *s, struct reason *why)
 		source_set_busy(s->source, serve_is_written, s);
 	if (!e && s->token_directory)
 		e = authenticate_new_directory(s->token_directory, &s->authenticator);
+	if (e && why->text[0] == 0)
+		err_because(e, why, "cannot watch %s: %s", s->from_directory, err_name(e));
 	if (e)
-		return err_because(e, why, "cannot watch %s: %s", s->from_directory, err_name(e));
+		return e;
 	if (!s->authenticator)
 		log_event(LOG_WARN, "no_authentication",
 			  LOG_S("reason", "without --token-dir every node is refused"));

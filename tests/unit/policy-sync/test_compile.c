@@ -173,6 +173,32 @@ static void limits_add_up(void **state)
 	texts_close(&t);
 }
 
+// Where only the broken one's own rules read requests, they are read, so that they get their 500.
+static void a_broken_policys_requests_are_answered(void **state)
+{
+	static const char *const rests[] = {
+		"authorization: {rules: [{name: r, action: Maybe, operation: {paths: [{type: "
+		"Exact, "
+		"value: /a}]}}]}",
+		"authorization: {rules: [{name: r, action: Allow, principal: {headers: [{name: a, "
+		"values: [b]}], typo: 1}}]}",
+		"jwt: {providers: nothing}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rests) / sizeof(rests[0]); i++) {
+		char text[512];
+		struct texts t;
+
+		snprintf(text, sizeof(text), POLICY("a", SERVICE_Z, "%s"), rests[i]);
+		build(&t, text);
+		assert_true(t.findings.errors > 0);
+		assert_int_equal(texts_verdict(&t, X, Z, 8080), VERDICT_NEEDS_L7);
+		assert_int_equal(texts_request(&t, X, Z, 8080).verdict, VERDICT_BROKEN);
+		texts_close(&t);
+	}
+}
+
 static void broken_policies_refuse(void **state)
 {
 	struct texts t;
@@ -379,6 +405,7 @@ int main(void)
 		cmocka_unit_test(what_reads_requests_needs_them),
 		cmocka_unit_test(limits_add_up),
 		cmocka_unit_test(broken_policies_refuse),
+		cmocka_unit_test(a_broken_policys_requests_are_answered),
 		cmocka_unit_test(the_oldest_of_a_level),
 		cmocka_unit_test(audit_refuses_nothing),
 		cmocka_unit_test(audit_opens_nothing),

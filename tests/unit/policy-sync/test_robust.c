@@ -180,7 +180,6 @@ static void forms_of_documents(void **state)
 	put(t, "foreign.yaml",
 	    "apiVersion: gateway.example/v1\nkind: BlockList\nmetadata: {name: x}\n"
 	    "items: [one, two]\n");
-	put(t, "empty.yaml", "");
 	put(t, "note.txt", "kind: [");
 	put(t, ".hidden.yaml", "kind: [");
 	load(t);
@@ -224,10 +223,75 @@ static void documents_that_do_not_say_what_they_are(void **state)
 		assert_true(in_force(t, "deny"));
 	}
 	// Taken away in a file that is whole, it is gone.
-	put(t, "policy.yaml", "# no policy\n");
+	put(t, "policy.yaml", SERVICE("other", "10.97.0.2"));
 	load(t);
 	assert_int_equal(t->findings.count, 0);
 	assert_null(policy(t, "deny"));
+}
+
+// Nobody knows what an empty file is on its way to: only its removal takes objects away.
+static void an_empty_file_is_an_unreadable_one(void **state)
+{
+	static const char *const texts[] = {"", "\n \n", "# no policy\n", "---\n---\n# none\n...\n",
+					    "null\n"};
+	struct test *t = *state;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		put(t, "policy.yaml", texts[i]);
+		put(t, "service.yaml", texts[i]);
+		load(t);
+		assert_int_equal(t->findings.errors, 2);
+		assert_true(refuses(t, "deny") && service_at(t, "web", 0x0a610001));
+		put(t, "policy.yaml", POLICY("deny", "Deny"));
+		put(t, "service.yaml", SERVICE("web", "10.97.0.1"));
+		load(t);
+		assert_true(in_force(t, "deny"));
+	}
+	shell(t, "rm policy.yaml");
+	load(t);
+	assert_null(policy(t, "deny"));
+}
+
+// Truncated, half written, and kept open: nothing of it is gone before its writer is.
+static void a_file_that_is_being_written(void **state)
+{
+	static const char *const texts[] = {"", "# soon\n", SERVICE("web", "10.97.0.1"),
+					    SERVICE("web", "10.97.0.1") NEXT "kind: Sec"};
+	struct test *t = *state;
+	char path[128];
+
+	put(t, "both.yaml", SERVICE("web", "10.97.0.1") NEXT POLICY("last", "Deny"));
+	shell(t, "rm policy.yaml service.yaml");
+	load(t);
+	snprintf(path, sizeof(path), "%s/both.yaml", t->dir);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+		assert_int_equal(write(fd, texts[i], strlen(texts[i])), strlen(texts[i]));
+		for (int k = 0; k < 2; k++) {
+			load(t);
+			assert_true(policy(t, "last") && service_at(t, "web", 0x0a610001));
+		}
+		close(fd);
+		put(t, "both.yaml", SERVICE("web", "10.97.0.1") NEXT POLICY("last", "Deny"));
+		load(t);
+		assert_true(in_force(t, "last"));
+		assert_int_equal(t->findings.count, 0);
+	}
+	// At a start nobody knows what it is going to be.
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	source_free(t->source);
+	assert_int_equal(source_new(t->dir, &t->source), ERR_OK);
+	load(t);
+	assert_true(t->model->incomplete);
+	assert_int_equal(write(fd, texts[2], strlen(texts[2])), strlen(texts[2]));
+	load(t);
+	assert_true(t->model->incomplete);
+	close(fd);
+	load(t); // the very same bytes, and nobody behind them
+	assert_false(t->model->incomplete);
+	assert_null(policy(t, "last"));
 }
 
 // What stands behind an error is not known; what stands before it is.
@@ -268,6 +332,8 @@ int main(void)
 		TEST(directories_that_are_too_deep),
 		TEST(forms_of_documents),
 		TEST(documents_that_do_not_say_what_they_are),
+		TEST(an_empty_file_is_an_unreadable_one),
+		TEST(a_file_that_is_being_written),
 		TEST(a_text_that_breaks_off),
 	};
 

@@ -120,8 +120,8 @@ static inline const struct policy *texts_policy(const struct texts *t, const cha
 	return snapshot_policy_for(t->snapshot, w, port);
 }
 
-static inline struct decision texts_ask(const struct texts *t, const char *from, const char *to,
-					uint16_t port)
+static inline struct decision texts_asked(const struct texts *t, const char *from, const char *to,
+					  uint16_t port, bool request)
 {
 	struct principal source = texts_principal(t, from);
 	struct decide_context context = {.snapshot = t->snapshot, .now_unix_s = 1};
@@ -130,8 +130,21 @@ static inline struct decision texts_ask(const struct texts *t, const char *from,
 	struct decision d;
 
 	assert_int_equal(addr_parse(slice_str(from), &in.client), ERR_OK);
-	decide_connection(&context, &subject, &in, &d);
+	in.l7 = request;
+	(request ? decide_request : decide_connection)(&context, &subject, &in, &d);
 	return d;
+}
+
+static inline struct decision texts_ask(const struct texts *t, const char *from, const char *to,
+					uint16_t port)
+{
+	return texts_asked(t, from, to, port, false);
+}
+
+static inline struct decision texts_request(const struct texts *t, const char *from, const char *to,
+					    uint16_t port)
+{
+	return texts_asked(t, from, to, port, true);
 }
 
 static inline enum verdict texts_verdict(const struct texts *t, const char *from, const char *to,
