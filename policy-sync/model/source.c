@@ -181,7 +181,7 @@ static enum err must_check source_parse(struct source *s, struct source_file *f,
 
 	f->wrong = NULL;
 	if (!anyway && f->text && memcmp(hash, f->hash, sizeof(hash)) == 0) {
-		f->is_known |= f->text->whole && !f->written;
+		f->is_known |= (f->text->whole || f->text->is_template) && !f->written;
 		return ERR_OK;
 	}
 	err = text_new(f->path, bytes, &t);

@@ -34,6 +34,8 @@ struct outcome {
 	const struct walk_way *way;
 	struct decision decision;
 	uint32_t endpoints;
+	bool requested; // a request was read, and may be answered
+	bool repeated;	// it has a field twice that a rule reads
 };
 
 static const char usage[] =
@@ -70,17 +72,23 @@ static struct snapshot *link_snapshot(const struct compiled *c, struct reason *w
 
 // ---- asking ------------------------------------------------------------------------------------
 
+// What a rule reads and the request has twice is answered with 400: see path/request.
+struct explain_fields {
+	const struct explain *x;
+	bool *repeated;
+};
+
 static bool explain_header(const void *context, struct slice lower_name, struct slice *value)
 {
-	const struct explain *x = context;
+	const struct explain_fields *f = context;
+	uint32_t found = 0;
 
-	for (uint32_t i = 0; i < x->header_count; i++) {
-		if (slice_eq_nocase(x->names[i], lower_name)) {
-			*value = x->values[i];
-			return true;
-		}
+	for (uint32_t i = 0; i < f->x->header_count; i++) {
+		if (slice_eq_nocase(f->x->names[i], lower_name) && found++ == 0)
+			*value = f->x->values[i];
 	}
-	return false;
+	*f->repeated |= found > 1;
+	return found > 0;
 }
 
 static bool fill_request(struct explain *x, struct policy_input *in, struct arena *a)
@@ -93,7 +101,6 @@ static bool fill_request(struct explain *x, struct policy_input *in, struct aren
 
 	in->l7 = true;
 	in->method = slice_str(x->method ? x->method : "GET");
-	in->headers = x;
 	in->header = explain_header;
 	if (!path || !host ||
 	    path_canonicalize(slice_str(x->path), path, room, &in->path, &query, &changed) !=
@@ -104,9 +111,12 @@ static bool fill_request(struct explain *x, struct policy_input *in, struct aren
 }
 
 // False: the request has no canonical path or host.
-static bool ask(struct explain *x, const struct walk_way *way, struct decision *d, void *scratch)
+static bool ask(struct explain *x, struct outcome *o, void *scratch)
 {
+	const struct walk_way *way = o->way;
 	const struct snapshot *s = x->walk.snapshot;
+	struct explain_fields fields = {x, &o->repeated};
+	struct decision *d = &o->decision;
 	struct arena a;
 	struct decide_context context = {
 		.snapshot = s,
@@ -118,8 +128,10 @@ static bool ask(struct explain *x, const struct walk_way *way, struct decision *
 		.destination = way->destination,
 		.policy = snapshot_policy_for(s, way->destination, way->target.port),
 	};
-	struct policy_input in = {
-		.source = &x->walk.source, .client = x->walk.client, .port = way->target.port};
+	struct policy_input in = {.source = &x->walk.source,
+				  .client = x->walk.client,
+				  .port = way->target.port,
+				  .headers = &fields};
 
 	arena_init_fixed(&a, scratch, SCRATCH_BYTES);
 	decide_connection(&context, &subject, &in, d);
@@ -129,19 +141,20 @@ static bool ask(struct explain *x, const struct walk_way *way, struct decision *
 		return true; // says so: a request is needed
 	if (!fill_request(x, &in, &a))
 		return false;
+	o->requested = true;
 	decide_request(&context, &subject, &in, d);
 	return true;
 }
 
-static bool outcome_is(const struct outcome *o, const struct walk_way *way,
-		       const struct decision *d)
+static bool outcome_is(const struct outcome *o, const struct outcome *other)
 {
-	const struct decision *e = &o->decision;
+	const struct decision *e = &o->decision, *d = &other->decision;
 
-	if (o->way->end != way->end)
+	if (o->way->end != other->way->end || o->repeated != other->repeated ||
+	    o->requested != other->requested)
 		return false;
-	if (way->end != WALK_ENFORCED)
-		return strcmp(o->way->reason, way->reason) == 0;
+	if (o->way->end != WALK_ENFORCED)
+		return strcmp(o->way->reason, other->way->reason) == 0;
 	return e->verdict == d->verdict && e->reason == d->reason && e->jwt == d->jwt &&
 	       slice_eq(e->policy, d->policy) && slice_eq(e->rule, d->rule) &&
 	       e->would_deny == d->would_deny;
@@ -153,18 +166,17 @@ static bool ask_all(struct explain *x, struct outcome list[OUTCOMES_MAX], uint32
 {
 	*count = 0;
 	for (uint32_t i = 0; i < x->walk.count; i++) {
-		const struct walk_way *way = &x->walk.ways[i];
-		struct decision d = {0};
+		struct outcome o = {.way = &x->walk.ways[i], .endpoints = 1};
 		uint32_t k = 0;
 
-		if (way->end == WALK_ENFORCED && !ask(x, way, &d, scratch))
+		if (o.way->end == WALK_ENFORCED && !ask(x, &o, scratch))
 			return false;
-		while (k < *count && !outcome_is(&list[k], way, &d))
+		while (k < *count && !outcome_is(&list[k], &o))
 			k++;
 		if (k < *count)
 			list[k].endpoints++;
 		else if (k < OUTCOMES_MAX)
-			list[(*count)++] = (struct outcome){way, d, 1};
+			list[(*count)++] = o;
 	}
 	return true;
 }
@@ -173,6 +185,8 @@ static bool ask_all(struct explain *x, struct outcome list[OUTCOMES_MAX], uint32
 
 static const char *verdict_of(const struct outcome *o)
 {
+	if (o->repeated)
+		return "deny";
 	return o->way->end == WALK_ENFORCED ? verdict_name(o->decision.verdict)
 	       : o->way->end == WALK_PASSED ? "allow"
 					    : "deny";
@@ -180,19 +194,31 @@ static const char *verdict_of(const struct outcome *o)
 
 static const char *reason_of(const struct outcome *o)
 {
+	if (o->repeated)
+		return "bad_request";
 	return o->way->end == WALK_ENFORCED ? decide_reason_name(o->decision.reason)
 					    : o->way->reason;
 }
 
-static uint16_t status_of(const struct explain *x, const struct outcome *o)
-{
-	return x->path && o->way->end == WALK_ENFORCED ? decide_status(&o->decision) : 0;
-}
-
 static bool is_allowed(const struct outcome *o)
 {
-	return o->way->end == WALK_PASSED ||
-	       (o->way->end == WALK_ENFORCED && o->decision.verdict == VERDICT_ALLOW);
+	return o->way->end == WALK_PASSED || (o->way->end == WALK_ENFORCED &&
+					      o->decision.verdict == VERDICT_ALLOW && !o->repeated);
+}
+
+// What is refused before a request is read is reset: nobody reads one there.
+static bool is_reset(const struct outcome *o)
+{
+	return !is_allowed(o) && !o->requested &&
+	       !(o->way->end == WALK_ENFORCED && o->decision.verdict == VERDICT_NEEDS_L7);
+}
+
+static uint16_t status_of(const struct explain *x, const struct outcome *o)
+{
+	if (o->repeated)
+		return 400;
+	return x->path && o->way->end == WALK_ENFORCED && !is_reset(o) ? decide_status(&o->decision)
+								       : 0;
 }
 
 static struct slice target_identity(const struct explain *x, const struct outcome *o,
@@ -235,7 +261,7 @@ static void answer_json(const struct explain *x, const struct outcome *o)
 	put_member(&b, "target.node", o->way->node);
 	if (o->way->target.port)
 		put_member(&b, "target.address", slice_str(addr_port_format(o->way->target, at)));
-	buf_printf(&b, ",\"endpoints\":%u", o->endpoints);
+	buf_printf(&b, ",\"endpoints\":%u%s", o->endpoints, is_reset(o) ? ",\"reset\":true" : "");
 	if (d->would_deny) {
 		put_member(&b, "audit.policy", d->audit_policy);
 		put_member(&b, "audit.rule", d->audit_rule);
@@ -251,6 +277,8 @@ static void answer_way(const struct explain *x, const struct outcome *o)
 
 	if (o->way->why)
 		printf("why      %s\n", o->way->why);
+	if (o->repeated)
+		printf("why      a field that a rule reads comes twice\n");
 	if (o->way->node.len == 0 || o->way->end == WALK_REFUSED)
 		return;
 	if (slice_eq(from, o->way->node))
@@ -270,6 +298,8 @@ static void answer_text(const struct explain *x, const struct outcome *o)
 	printf("verdict  %s", verdict_of(o));
 	if (status_of(x, o))
 		printf(" (%u)", status_of(x, o));
+	else if (is_reset(o))
+		printf(" (reset)");
 	printf("\nreason   %s", reason_of(o));
 	if (d->jwt != JWT_OK)
 		printf(": %s", jwt_refusal_name(d->jwt));
