@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/arena.h"
+#include "core/http1.h"
 #include "core/identity.h"
 #include "core/jwt.h"
 
@@ -72,6 +73,8 @@ enum err must_check policy_link(const struct policy *own, const struct policy_se
 const struct ss_policy *policy_source(const struct policy *p);
 // The rule with this number in the order of the record, its own first; NULL: there are no more.
 const struct ss_rule *policy_rule(const struct policy *p, uint32_t number);
+// Does a rule in Enforce mode read that field?
+bool policy_reads_field(const struct policy *p, struct http1_name name);
 // The first matching rule in the order of the record is the one that is named. An Audit policy's
 // rules and defaults change nothing but would_deny. Without groups everything that no rule denies
 // is allowed. A broken policy is not evaluated here: its caller refuses.

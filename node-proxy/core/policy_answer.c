@@ -18,6 +18,29 @@ const struct ss_rule *policy_rule(const struct policy *p, uint32_t number)
 	return NULL;
 }
 
+static bool rule_reads_field(const struct ss_rule *r, struct http1_name name)
+{
+	for (uint32_t i = 0; i < r->header_count; i++) {
+		if (http1_name_is(name, r->headers[i].name))
+			return true;
+	}
+	return false;
+}
+
+bool policy_reads_field(const struct policy *p, struct http1_name name)
+{
+	for (uint32_t i = 0; i < p->part_count; i++) {
+		const struct policy_set *set = p->parts[i].set;
+
+		for (uint32_t k = 0; set->header_count > 0 && k < set->count; k++) {
+			if (set->source[k].mode != MODE_AUDIT &&
+			    rule_reads_field(&set->source[k], name))
+				return true;
+		}
+	}
+	return false;
+}
+
 // What the parts of a policy have said so far.
 struct tally {
 	const struct ss_rule *deny, *deny_audit, *allow; // the first of each

@@ -40,15 +40,6 @@ static bool providers_read(const struct snapshot *s, const struct ss_policy *p,
 
 bool decide_reads_field(const struct snapshot *s, const struct policy *p, struct http1_name name)
 {
-	const struct ss_policy *source = p ? policy_source(p) : NULL;
-
-	if (!source)
-		return false;
-	for (uint32_t i = 0; i < source->rule_count; i++) {
-		const struct ss_rule *r = &source->rules[i];
-
-		if (r->mode != MODE_AUDIT && names_field(r->headers, r->header_count, name))
-			return true;
-	}
-	return limits_read(s, source, name) || providers_read(s, source, name);
+	return p && (policy_reads_field(p, name) || limits_read(s, policy_source(p), name) ||
+		     providers_read(s, policy_source(p), name));
 }

@@ -2,7 +2,6 @@
 // Which fields of a request decide about it.
 #pragma once
 
-#include "core/http1.h"
 #include "core/policy.h"
 #include "core/snapshot.h"
 
