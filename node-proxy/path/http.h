@@ -52,7 +52,7 @@ enum step http_judge(struct exchange *x, size_t head_bytes);
 enum step http_relay_request(struct exchange *x);
 enum step http_relay_response(struct exchange *x);
 enum step http_upstream_ended(struct exchange *x, bool reset);
-// The pod, or the rest of a body, has been waited for long enough (h->ending).
+// The pod, or the rest of a body, has been waited for long enough (h->ending), or will not come.
 enum step http_end_timeout(struct exchange *x);
 // What the next hop is to see, but for what the message itself says.
 struct http1_hop http_hop(const struct exchange *x);

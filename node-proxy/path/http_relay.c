@@ -152,7 +152,7 @@ enum step http_relay_request(struct exchange *x)
 		http1_init_response(&h->response, h->to_head);
 	}
 	if (http1_is_complete(&h->request))
-		return http_request_done(x);
+		return h->ending ? STEP_WAIT : http_request_done(x);
 	if (http1_body(&h->request, x->in[DOWN], &used, &complete) != ERR_OK)
 		return http_bad_body(x);
 	if (used > 0) {

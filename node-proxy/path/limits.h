@@ -79,7 +79,7 @@
 // A leg that cannot be sent to for so long is dead (TCP_USER_TIMEOUT); half-closed exchanges without a byte in
 // either direction for so long are ended (as long as kube-proxy waits in CLOSE_WAIT).
 #define USER_TIMEOUT_MS	       30000
-#define HALF_CLOSED_IDLE_MS   3600000
+#define HALF_CLOSED_IDLE_MS    3600000
 #define CERTIFICATE_LIFE_MAX_S 1000000000 // longer ones count as this
 #define TUNNEL_HANDSHAKE_MS    5000
 #define TUNNEL_IDLE_MS	       300000

@@ -87,9 +87,11 @@ static enum step relay_http_event(struct exchange *x, enum event e)
 	case EVENT_RESET_DOWN:
 		return exchange_end(x, END_CLIENT_RESET);
 	case EVENT_FIN_DOWN:
-		// Half-close after a whole request is no abort; in the middle of one it is.
-		return http1_is_complete(&x->http->request) ? STEP_WAIT
-							    : exchange_end(x, END_CLIENT_RESET);
+		// Half-close after a whole request is no abort; in the middle of one it is, unless that has been
+		// answered.
+		if (http1_is_complete(&x->http->request))
+			return STEP_WAIT;
+		return x->http->ending ? http_end_timeout(x) : exchange_end(x, END_CLIENT_RESET);
 	case EVENT_CONNECTED:
 	case EVENT_SENT_DOWN:
 	case EVENT_SENT_UP:

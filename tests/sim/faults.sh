@@ -146,6 +146,12 @@ fault whole-is-lost $path/mux_streams.c 'calm world' \
 	's/if \(l->read_fin && l->fin_sent\)\n/if (false)\n/'
 fault stop-not-told $path/mux_streams.c 'has let go of|calm world' \
 	's/\tif \(!l->read_fin\)\n\t\tmux_put_empty\(l->mux, TUNNEL_STOP, l->stream_id\);\n//'
+fault close-not-asked $path/request.c 'is not told once to close' \
+	's/\thop.close = h->pod_closes;\n//'
+fault close-passed-on $path/http_relay.c 'is told to close by the answer' \
+	's/\t\thop.stays = h->keep_alive;\n//'
+fault closing-pod-reused $path/http_relay.c 'calm world|gets another request' \
+	's/h->pod_closes && h->keep_alive && !h->expects_continue/false/'
 fault tunnel-cut $path/mux.c 'calm world' \
 	's/(static void mux_finish\([^{]*\{\n)/\1\tmux_fail(m, TUNNEL_REASON_SHUTDOWN, "drained");\n\treturn;\n/'
 
