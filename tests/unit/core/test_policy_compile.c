@@ -148,8 +148,12 @@ static void effects_are_sets(void **state)
 static void groups_make_parts(void **state)
 {
 	struct ss_group groups[2] = {{.target = L("t0")}, {.target = L("t1")}};
-	struct ss_rule list[] = {{.groups = 1}, {.groups = 1}, {.groups = 3}, {.groups = 1}};
-	struct ss_rule shared[] = {{.name = L("s")}};
+	struct ss_header_match field = {.name = L("a-b")}, other = {.name = L("c")};
+	struct ss_rule list[] = {{.groups = 1},
+				 {.groups = 1, .headers = &other, .header_count = 1},
+				 {.groups = 3},
+				 {.groups = 1}};
+	struct ss_rule shared[] = {{.name = L("s"), .headers = &field, .header_count = 1}};
 	struct ss_set_ref ref = {L("set"), 2, 0};
 	struct ss_policy p = {.groups = groups,
 			      .group_count = 2,
@@ -173,6 +177,9 @@ static void groups_make_parts(void **state)
 	assert_ptr_equal(policy_rule(c, 3), &list[3]);
 	assert_ptr_equal(policy_rule(c, 4), &shared[0]);
 	assert_null(policy_rule(c, 5));
+	assert_true(policy_reads_field(c, http1_name(L("A_B"))));
+	assert_true(policy_reads_field(c, http1_name(L("c"))));
+	assert_false(policy_reads_field(own, http1_name(L("a-b"))));
 	ref.groups = 4;
 	assert_int_equal(compile(&p, &own), ERR_MALFORMED);
 	ref = (struct ss_set_ref){L("set"), 1, 1};
