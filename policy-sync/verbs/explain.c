@@ -102,7 +102,10 @@ static bool fill_request(struct explain *x, struct policy_input *in, struct aren
 	in->l7 = true;
 	in->method = slice_str(x->method ? x->method : "GET");
 	in->header = explain_header;
-	if (!path || !host ||
+	if (!path || !host)
+		return false;
+	// "OPTIONS *" asks for no path.
+	if (!(slice_eq_str(in->method, "OPTIONS") && strcmp(x->path, "*") == 0) &&
 	    path_canonicalize(slice_str(x->path), path, room, &in->path, &query, &changed) !=
 		    ERR_OK)
 		return false;
