@@ -49,12 +49,16 @@ static enum err tree_fail_twice(struct builder *b, const yaml_mark_t *at, struct
 	return tree_fail(b, at, ERR_MALFORMED, what);
 }
 
+// YAML's core schema.
 static bool scalar_is_null(const yaml_event_t *e)
 {
+	static const char *const words[] = {"", "~", "null", "Null", "NULL"};
 	struct slice s = slice_make(e->data.scalar.value, e->data.scalar.length);
+	bool found = false;
 
-	return e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-	       (s.len == 0 || slice_eq_str(s, "~") || slice_eq_str(s, "null"));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		found |= slice_eq_str(s, words[i]);
+	return found && e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
 // A copy with a NUL behind it. ptr NULL: no room.

@@ -43,13 +43,17 @@ static bool is_plain_number(struct slice s)
 	return i == s.len;
 }
 
+static bool is_plain_bool(struct slice s)
+{
+	return slice_eq_nocase(s, SLICE_LIT("true")) || slice_eq_nocase(s, SLICE_LIT("false"));
+}
+
 static bool read_text(const struct view *v, uint64_t bytes_max, bool may_be_empty,
 		      struct slice *out)
 {
 	if (!view_short_text(v, bytes_max, out))
 		return false;
-	if (!v->tree->quoted &&
-	    (is_plain_number(*out) || slice_eq_str(*out, "true") || slice_eq_str(*out, "false"))) {
+	if (!v->tree->quoted && (is_plain_number(*out) || is_plain_bool(*out))) {
 		view_error(v, "has to be a text: write it in quotes");
 		return false;
 	}

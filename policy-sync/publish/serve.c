@@ -231,7 +231,9 @@ static void serve_log_findings(struct serve *s, const struct diagnostics *d)
 	for (uint32_t i = 0; i < d->count && i < FINDINGS_LOGGED_MAX; i++) {
 		const struct diagnostic *one = &d->list[i];
 
-		log_event(one->severity == SEVERITY_ERROR ? LOG_ERROR : LOG_WARN,
+		log_event(one->severity == SEVERITY_ERROR     ? LOG_ERROR
+			  : one->severity == SEVERITY_WARNING ? LOG_WARN
+							      : LOG_INFO,
 			  "configuration_finding", LOG_S("file", one->file),
 			  LOG_N("line", one->line), LOG_B("field", one->field),
 			  LOG_B("message", one->message));

@@ -269,6 +269,30 @@ static void a_namespace_has_the_label_of_its_name(void **state)
 	texts_close(&t);
 }
 
+// Whoever writes pods alone, without their Namespace, is guarded too.
+static void a_guardrail_by_the_name_of_a_namespace(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t,
+		  "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nstatus: {addresses: [{type: "
+		  "InternalIP, address: 192.0.2.11}]}\n---\n"
+		  "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, uid: u}\n"
+		  "spec: {nodeName: n1}\nstatus: {podIPs: [{ip: 10.0.0.1}]}\n---\n"
+		  "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: other, uid: v}\n"
+		  "spec: {nodeName: n1}\nstatus: {podIPs: [{ip: 10.0.0.2}]}\n---\n" OURS
+		  "kind: ClusterSecurityPolicy\nmetadata: {name: guard}\nspec: {namespaceSelector: "
+		  "{matchLabels: {kubernetes.io/metadata.name: shop}}, overrides: {authorization: "
+		  "{defaultAction: Deny}}}\n");
+	texts_compile(&t);
+	assert_int_equal(t.findings.count, 0);
+	assert_non_null(texts_policy(&t, "10.0.0.1", 80));
+	assert_null(texts_policy(&t, "10.0.0.2", 80));
+	texts_close(&t);
+}
+
 static void what_an_api_server_sets(void **state)
 {
 	struct texts t;
@@ -314,6 +338,7 @@ int main(void)
 		cmocka_unit_test(no_objects),
 		cmocka_unit_test(braces_in_a_file_that_is_broken),
 		cmocka_unit_test(a_namespace_has_the_label_of_its_name),
+		cmocka_unit_test(a_guardrail_by_the_name_of_a_namespace),
 		cmocka_unit_test(what_an_api_server_sets),
 	};
 

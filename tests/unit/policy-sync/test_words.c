@@ -359,7 +359,7 @@ static void wrong_company(struct page *p, const struct words *all, const struct 
 
 static void walk_word(struct page *p, const struct words *all, const struct word *w)
 {
-	static const char *const nothing[] = {"", "null", "~", NULL};
+	static const char *const nothing[] = {"", "null", "NULL", "~", NULL};
 	static const char *const anything[] = {"x", "\"\"", "[]", "{}", "{a: b}", "[x]", NULL};
 
 	for (int i = 0; nothing[i]; i++)
