@@ -79,6 +79,13 @@ void tunnel_encode_u16(struct buf *out, enum tunnel_frame type, uint32_t stream,
 	buf_put_be16(out, value);
 }
 
+void tunnel_encode_goaway(struct buf *out, uint16_t reason, uint32_t within_ms)
+{
+	put_header(out, TUNNEL_GOAWAY, 6, 0);
+	buf_put_be16(out, reason);
+	buf_put_be32(out, within_ms);
+}
+
 void tunnel_encode_u32(struct buf *out, enum tunnel_frame type, uint32_t stream, uint32_t value)
 {
 	put_header(out, type, 4, stream);
@@ -103,6 +110,16 @@ enum err tunnel_decode_u16(struct slice payload, uint16_t *out)
 	cursor_init(&c, payload);
 	*out = cursor_be16(&c);
 	return c.err == ERR_OK && cursor_left(&c) == 0 ? ERR_OK : ERR_MALFORMED;
+}
+
+enum err tunnel_decode_goaway(struct slice payload, uint16_t *reason, uint32_t *within_ms)
+{
+	struct cursor c;
+
+	cursor_init(&c, payload);
+	*reason = cursor_be16(&c);
+	*within_ms = cursor_left(&c) > 0 ? cursor_be32(&c) : 0;
+	return c.err; // what a later version adds is skipped
 }
 
 enum err tunnel_decode_u32(struct slice payload, uint32_t *out)

@@ -37,8 +37,9 @@ enum tunnel_frame {
 	TUNNEL_RESET = 8,  // u16 reason: both directions end
 	TUNNEL_PING = 9,   // 8 bytes, answered by PONG with the same
 	TUNNEL_PONG = 10,
-	TUNNEL_GOAWAY = 11, // u16 reason: no new streams here; those that are open go on
-	TUNNEL_MOVE = 12,   // this direction of the stream goes on over the group's bulk connection
+	TUNNEL_GOAWAY =
+		11, // u16 reason, u32 ms: no new streams here; those that are open end by then
+	TUNNEL_MOVE = 12, // this direction of the stream goes on over the group's bulk connection
 	TUNNEL_REQUEST =
 		13, // reserved for routes: request id, traceparent, attempt around a message
 	TUNNEL_RESPONSE = 14,
@@ -108,6 +109,7 @@ void tunnel_encode_hello(struct buf *out, const struct tunnel_hello *v);
 void tunnel_encode_open(struct buf *out, uint32_t stream, const struct tunnel_open *v);
 void tunnel_encode_u16(struct buf *out, enum tunnel_frame type, uint32_t stream, uint16_t value);
 void tunnel_encode_u32(struct buf *out, enum tunnel_frame type, uint32_t stream, uint32_t value);
+void tunnel_encode_goaway(struct buf *out, uint16_t reason, uint32_t within_ms);
 void tunnel_encode_empty(struct buf *out, enum tunnel_frame type, uint32_t stream);
 void tunnel_encode_u64(struct buf *out, enum tunnel_frame type, uint64_t value); // PING, PONG
 
@@ -115,4 +117,7 @@ void tunnel_encode_u64(struct buf *out, enum tunnel_frame type, uint64_t value);
 enum err must_check tunnel_decode_hello(struct slice payload, struct tunnel_hello *out);
 enum err must_check tunnel_decode_open(struct slice payload, struct tunnel_open *out);
 enum err must_check tunnel_decode_u16(struct slice payload, uint16_t *out);
+// Without a time (earlier versions): within_ms is 0.
+enum err must_check tunnel_decode_goaway(struct slice payload, uint16_t *reason,
+					 uint32_t *within_ms);
 enum err must_check tunnel_decode_u32(struct slice payload, uint32_t *out);

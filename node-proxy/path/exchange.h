@@ -30,7 +30,8 @@ enum event {
 	EVENT_RESET_UP, // refused, reset, lost
 	EVENT_RECHECK,	// something changed that a waiting stage may be waiting for
 	EVENT_TIMER,
-	EVENT_TURN, // a request that was held may be looked at (admission.h)
+	EVENT_LEAVE, // it has to end soon, in good order (leave.h)
+	EVENT_TURN,  // a request that was held may be looked at (admission.h)
 	EVENT_COUNT
 };
 

@@ -3,6 +3,7 @@
 // core/http1_edit changes in their heads. Full duplex: interim and early responses arrive while the
 // body is still going out. What follows a message's end is left unread.
 #include "path/http.h"
+#include "path/leave.h"
 #include "path/stages.h"
 #include "path/worker.h"
 #include "path/worker_log.h"
@@ -228,6 +229,11 @@ static enum err http_edit_response(struct exchange *x, const struct http1_messag
 		hop.stays = h->keep_alive;
 	} else if (m->status >= 200) {
 		h->keep_alive = h->keep_alive && m->keep_alive;
+	}
+	if (m->status >= 200 && h->keep_alive && leave_by_ns(x)) {
+		// The last answer of the client's connection, which is told so.
+		h->keep_alive = hop.stays = false;
+		hop.close = true;
 	}
 	h->pod_spent = m->status == 204 && (m->chunked || m->content_length > 0);
 	h->response_stays = m->keep_alive;

@@ -100,6 +100,7 @@ enum step stage_default_event(struct exchange *x, enum event e)
 	case EVENT_FIN_DOWN:
 	case EVENT_FIN_UP:
 	case EVENT_RECHECK:
+	case EVENT_LEAVE:
 	case EVENT_TURN:
 	case EVENT_COUNT:
 		break;

@@ -20,11 +20,31 @@ static void mux_set_timer(struct mux *m, uint64_t after_ms)
 	timer_set(&m->worker->timers, &m->timer, m->worker->now_ns + after_ms * NS_PER_MS);
 }
 
+// What is left to its streams: the process, or the certificate that the peer showed.
+static uint32_t mux_left_ms(const struct mux *m)
+{
+	const struct worker *w = m->worker;
+	int64_t left_s = m->certificate_not_after_unix_s - w->now_unix_s;
+
+	if (w->draining)
+		return w->drain_until_ns > w->now_ns
+			       ? (uint32_t)((w->drain_until_ns - w->now_ns) / NS_PER_MS)
+			       : 0;
+	if (left_s > (int64_t)(UINT32_MAX / 1000))
+		return UINT32_MAX;
+	return left_s > 0 ? (uint32_t)left_s * 1000 : 0;
+}
+
 void mux_goaway(struct mux *m, enum tunnel_reason reason)
 {
+	uint8_t bytes[16];
+	struct buf b;
+
 	if (m->state != MUX_OPEN || m->bulk) // a bulk connection goes with its tunnel
 		return;
-	mux_put_u16(m, TUNNEL_GOAWAY, 0, (uint16_t)reason);
+	buf_init_fixed(&b, bytes, sizeof(bytes));
+	tunnel_encode_goaway(&b, (uint16_t)reason, mux_left_ms(m));
+	mux_put_frame(m, &b);
 	m->state = MUX_GOAWAY;
 	mux_mark_dirty(m);
 	if (m->peer)

@@ -57,7 +57,8 @@ struct mux {
 	uint64_t last_received_ns;
 	uint64_t last_busy_ns;
 	int64_t certificate_not_after_unix_s;
-	uint64_t retire_ns; // dialling side: new streams take a new tunnel from then on
+	uint64_t leave_by_ns; // server: its streams end by then; 0: they may stay
+	uint64_t retire_ns;   // dialling side: new streams take a new tunnel from then on
 	uint8_t key_pin[32];
 	struct addr_port remote;
 	// streams

@@ -6,6 +6,7 @@
 #include "path/conn.h"
 #include "path/exchange.h"
 #include "path/inbound.h"
+#include "path/leave.h"
 #include "path/mux_send.h"
 #include "path/worker.h"
 #include "path/worker_log.h"
@@ -116,6 +117,26 @@ static void mux_on_credit(struct mux *m, struct leg *l, struct slice payload)
 	mux_mark_pending(l);
 }
 
+// Whoever dialled takes another tunnel; at the other end the exchanges live, which have to end in good order.
+static void mux_on_goaway(struct mux *m, struct slice payload)
+{
+	uint16_t reason;
+	uint32_t within_ms;
+
+	if (tunnel_decode_goaway(payload, &reason, &within_ms) != ERR_OK) {
+		mux_protocol_error(m, "bad GOAWAY");
+		return;
+	}
+	if (!m->server) {
+		mux_goaway(m, TUNNEL_REASON_SHUTDOWN);
+		return;
+	}
+	if (m->leave_by_ns || within_ms == 0)
+		return;
+	m->leave_by_ns = m->worker->now_ns + within_ms * NS_PER_MS;
+	leave_tell(m->worker, m);
+}
+
 static void mux_on_ping(struct mux *m, struct slice payload, bool pong)
 {
 	uint8_t *at;
@@ -207,8 +228,7 @@ static void mux_on_control(struct mux *m, struct slice payload)
 		mux_on_ping(m, payload, m->frame.type == TUNNEL_PONG);
 		break;
 	case TUNNEL_GOAWAY:
-		if (!m->server)
-			mux_goaway(m, TUNNEL_REASON_SHUTDOWN);
+		mux_on_goaway(m, payload);
 		break;
 	case TUNNEL_NONE:
 	case TUNNEL_DATA:

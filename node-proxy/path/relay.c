@@ -66,6 +66,7 @@ static enum step relay_opaque_event(struct exchange *x, enum event e)
 	case EVENT_CONNECTED:
 	case EVENT_RECHECK:
 	case EVENT_TIMER:
+	case EVENT_LEAVE:
 	case EVENT_TURN:
 	case EVENT_COUNT:
 		break;
@@ -97,6 +98,7 @@ static enum step relay_http_event(struct exchange *x, enum event e)
 	case EVENT_SENT_UP:
 	case EVENT_RECHECK:
 	case EVENT_TIMER:
+	case EVENT_LEAVE:
 	case EVENT_TURN:
 	case EVENT_COUNT:
 		break;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include "common/buf.h"
 #include "path/http.h"
+#include "path/leave.h"
 #include "path/mux.h"
 #include "path/stages.h"
 #include "path/worker.h"
@@ -89,8 +90,8 @@ static bool reply_may_continue(const struct exchange *x)
 {
 	const struct http *h = x->http;
 
-	return h && h->keep_alive && h->head_bytes > 0 && http1_is_complete(&h->request) &&
-	       !h->upgrades;
+	return h && h->keep_alive && !leave_by_ns(x) && h->head_bytes > 0 &&
+	       http1_is_complete(&h->request) && !h->upgrades;
 }
 
 static enum err reply_write(struct exchange *x, bool keep)

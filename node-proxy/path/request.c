@@ -6,6 +6,7 @@
 #include "decide/decide_fields.h"
 #include "path/enforce.h"
 #include "path/http.h"
+#include "path/leave.h"
 #include "path/leg.h"
 #include "path/pressure.h"
 #include "path/stages.h"
@@ -393,6 +394,19 @@ static enum step request_end(struct exchange *x)
 	return exchange_end(x, END_CLOSED);
 }
 
+static bool request_is_idle(const struct exchange *x)
+{
+	return !x->http && !request_is_held(x);
+}
+
+static void request_stay_idle(struct exchange *x)
+{
+	const struct ss_meta *meta = snapshot_meta(x->pin->snapshot);
+	uint32_t idle_ms = x->sequence > 0 ? meta->http_idle_timeout_ms : meta->header_timeout_ms;
+
+	exchange_set_timer(x, leave_quiet_ms(x, idle_ms));
+}
+
 enum step request_enter(struct exchange *x)
 {
 	enum step step;
@@ -400,10 +414,8 @@ enum step request_enter(struct exchange *x)
 	if (!x->l7)
 		return STEP_NEXT;
 	step = request_read(x);
-	if (step == STEP_WAIT && !x->http && !request_is_held(x))
-		exchange_set_timer(
-			x, x->sequence > 0 ? snapshot_meta(x->pin->snapshot)->http_idle_timeout_ms
-					   : snapshot_meta(x->pin->snapshot)->header_timeout_ms);
+	if (step == STEP_WAIT && request_is_idle(x))
+		request_stay_idle(x);
 	if (step == STEP_WAIT && x->leg[DOWN].read_fin && !request_is_held(x))
 		return request_end(x);
 	return step;
@@ -435,7 +447,8 @@ enum step request_on_event(struct exchange *x, enum event e)
 			return http_refuse(x, 408, END_HEADER_TIMEOUT,
 					   "request head took too long");
 		x->logged = x->sequence > 0;
-		return exchange_end(x, x->sequence > 0 ? END_CLOSED : END_HEADER_TIMEOUT);
+		return exchange_end(x, x->sequence > 0 || leave_by_ns(x) ? END_CLOSED
+									 : END_HEADER_TIMEOUT);
 	case EVENT_DATA_UP:
 	case EVENT_FIN_UP:
 	case EVENT_RESET_UP:
@@ -446,6 +459,10 @@ enum step request_on_event(struct exchange *x, enum event e)
 			       : STEP_WAIT;
 	case EVENT_TURN:
 		return request_is_held(x) ? request_enter(x) : STEP_WAIT;
+	case EVENT_LEAVE:
+		if (request_is_idle(x))
+			request_stay_idle(x);
+		return STEP_WAIT;
 	case EVENT_CONNECTED:
 	case EVENT_SENT_UP:
 	case EVENT_RECHECK:

@@ -10,6 +10,7 @@
 #include "io/sock.h"
 #include "path/conn.h"
 #include "path/http.h"
+#include "path/leave.h"
 #include "path/outbound.h"
 #include "path/peer.h"
 #include "path/pressure.h"
@@ -226,6 +227,7 @@ static void worker_drain(struct worker *w, uint64_t until_ns)
 	w->draining = true;
 	w->drain_until_ns = until_ns;
 	worker_stop_listening(w);
+	leave_tell(w, NULL);
 	for (struct mux *m = w->muxes_list; m; m = m->next)
 		mux_goaway(m, TUNNEL_REASON_SHUTDOWN);
 }

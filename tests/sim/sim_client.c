@@ -160,7 +160,7 @@ static enum reader_event client_head(struct end *e)
 		return READER_MORE;
 	}
 	client_judge_status(e, want);
-	if (close && sim_world.calm && r->id && !(want & WANT_LAST))
+	if (close && sim_world.calm && !sim_world.renewed && r->id && !(want & WANT_LAST))
 		sim_fail("http client %x is told to close by the answer to %x", e->id, r->id);
 	if (r->status == 101) {
 		client_upgrade(e);

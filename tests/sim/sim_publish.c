@@ -81,6 +81,7 @@ static void publish_credentials(uint32_t node, uint32_t key, bool trusted, int64
 
 	sim_trace("node %u: credentials of key %u%s%s", node, key,
 		  trusted ? "" : " that nobody trusts", not_after == NO_END ? "" : ", short");
+	sim_world.renewed |= sim.steps > 0;
 	n->key = key;
 	published[published_count - 1].context = c;
 	p->credentials.client = p->credentials.server = c;

@@ -55,6 +55,7 @@ struct sim_world {
 	struct sim_node nodes[SIM_NODES];
 	uint32_t workers; // of each node
 	bool calm;
+	bool renewed; // a node got another certificate: its tunnels end, in good order
 	enum sim_phase phase;
 	uint64_t phase_ns; // since when
 	uint64_t heal_ns;  // when the trouble ends
