@@ -16,6 +16,7 @@ static const struct {
 	{"reference", verb_reference, "what may be written in our kinds, in Markdown"},
 	{"explain", verb_explain, "who may call whom, and by which rule"},
 	{"ca", verb_ca, "rotate the CA's root"},
+	{"node", verb_node, "revoke the keys of a node"},
 };
 
 static int usage(FILE *to, int status)

@@ -452,13 +452,15 @@ static void mux_recheck_one(struct mux *m)
 	const struct snapshot *s = worker_snapshot(m->worker);
 	const struct ss_node *node = snapshot_node_by_name(s, slice_str(m->node));
 
-	if (m->state != MUX_OPEN && m->state != MUX_GOAWAY)
+	if (!mux_is_up(m))
 		return;
 	if (!node)
 		mux_fail(m, TUNNEL_REASON_IDENTITY, "node has been removed");
 	else if (m->certificate_not_after_unix_s <= m->worker->now_unix_s)
 		mux_fail(m, TUNNEL_REASON_IDENTITY, "certificate has expired");
-	else if (!mux_pin_matches(m, node) || (!m->server && m->worker->now_ns >= m->retire_ns))
+	else if (!mux_pin_matches(m, node))
+		mux_fail(m, TUNNEL_REASON_IDENTITY, "its key has been taken away");
+	else if (!m->server && m->worker->now_ns >= m->retire_ns)
 		mux_goaway(m, TUNNEL_REASON_IDENTITY); // renewed: new streams on a new tunnel
 }
 

@@ -19,7 +19,7 @@
 #include "publish/subscriber.h"
 
 #define CLIENTS_MAX	  8
-#define LINE_BYTES_MAX	  128
+#define LINE_BYTES_MAX	  300 // an order and the name of a node
 #define ANSWER_BYTES_MAX  (4u << 20)
 #define CLIENT_TIMEOUT_MS 30000
 #define ASK_TIMEOUT_MS	  40000
@@ -108,7 +108,9 @@ static void control_status(struct control_client *c)
 
 static void control_obey(struct control_client *c, uint64_t now_ns)
 {
+	static const struct slice revoke = {(const uint8_t *)"revoke ", 7};
 	struct rotation *rotation = c->control->server->rotation;
+	struct slice line = slice_str(c->line);
 	struct reason why = {0};
 	enum err e = ERR_OK;
 
@@ -122,6 +124,13 @@ static void control_obey(struct control_client *c, uint64_t now_ns)
 	} else if (strcmp(c->line, "rotate finish") == 0) {
 		e = rotation_finish(rotation, now_ns, &why);
 		c->wait = WAIT_STABLE;
+	} else if (slice_starts(line, revoke)) {
+		line = slice_make(line.ptr + revoke.len, line.len - revoke.len);
+		e = server_revoke_node(c->control->server, line, now_ns, &why);
+		if (!e) {
+			control_answer_text(c, "ok", "its tunnels end; it needs another key");
+			return;
+		}
 	} else {
 		e = err_because(ERR_UNSUPPORTED, &why, "no such order");
 	}

@@ -141,6 +141,37 @@ void pins_remove(struct pins *p, struct slice node)
 		pins_remove_at(p, at);
 }
 
+enum err pins_move(struct pins *from, struct pins *to, struct slice node)
+{
+	const struct pins_node *n;
+	bool found, changed;
+	uint32_t at = pins_index(from, node, &found);
+
+	if (!found)
+		return ERR_NOT_FOUND;
+	n = &from->nodes[at];
+	for (uint32_t i = n->count; i-- > 0;) {
+		enum err e = pins_add(to, node, n->pins + i * NODE_PIN_BYTES,
+				      n->not_after_unix_s[i], &changed);
+
+		if (e)
+			return e;
+	}
+	pins_remove_at(from, at);
+	return ERR_OK;
+}
+
+bool pins_has(const struct pins *p, struct slice node, const uint8_t pin[NODE_PIN_BYTES])
+{
+	struct slice all = pins_of(p, node);
+
+	for (size_t at = 0; at < all.len; at += NODE_PIN_BYTES) {
+		if (memcmp(all.ptr + at, pin, NODE_PIN_BYTES) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool pins_expire(struct pins *p, int64_t now_unix_s)
 {
 	bool any = false;

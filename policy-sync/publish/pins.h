@@ -18,6 +18,9 @@ void pins_free(struct pins *p);
 enum err must_check pins_add(struct pins *p, struct slice node, const uint8_t pin[NODE_PIN_BYTES],
 			     int64_t not_after_unix_s, bool *changed);
 void pins_remove(struct pins *p, struct slice node);
+// All keys of the node go from one table to another, each for as long as it was pinned. ERR_NOT_FOUND: none.
+enum err must_check pins_move(struct pins *from, struct pins *to, struct slice node);
+bool pins_has(const struct pins *p, struct slice node, const uint8_t pin[NODE_PIN_BYTES]);
 // Forgets keys whose certificates have ended. Returns whether there were any.
 bool pins_expire(struct pins *p, int64_t now_unix_s);
 // NODE_PIN_BYTES each, newest first; borrowed until the next change.

@@ -545,37 +545,13 @@ int verb_serve(int argc, char **argv)
 	return status;
 }
 
-static int ca_usage(void)
+// What the server that runs on this state directory answers to one line, as an exit status.
+static int serve_order(const char *state, const char *line)
 {
-	fprintf(stderr, "usage: policy-sync ca rotate --state-dir DIR begin|finish\n"
-			"       policy-sync ca status --state-dir DIR\n");
-	return 2;
-}
-
-int verb_ca(int argc, char **argv)
-{
-	static const struct option options[] = {{"state-dir", required_argument, NULL, 's'}, {0}};
-	const char *state = NULL, *line = NULL;
 	struct buf answer;
 	char path[300];
-	int option, words;
 	enum err e;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option != 's')
-			return ca_usage();
-		state = optarg;
-	}
-	argv += optind;
-	words = argc - optind;
-	if (words == 1 && strcmp(argv[0], "status") == 0)
-		line = "status";
-	else if (words == 2 && strcmp(argv[0], "rotate") == 0 && strcmp(argv[1], "begin") == 0)
-		line = "rotate begin";
-	else if (words == 2 && strcmp(argv[0], "rotate") == 0 && strcmp(argv[1], "finish") == 0)
-		line = "rotate finish";
-	if (!state || !line)
-		return ca_usage();
 	snprintf(path, sizeof(path), "%s/control.sock", state);
 	buf_init_growing(&answer, ANSWER_BYTES_MAX);
 	e = control_ask(path, line, &answer);
@@ -588,4 +564,57 @@ int verb_ca(int argc, char **argv)
 		e = ERR_DENIED;
 	buf_deinit(&answer);
 	return e ? 1 : 0;
+}
+
+// The words behind the options. False: usage.
+static bool serve_parse_order(int *argc, char ***argv, const char **state)
+{
+	static const struct option options[] = {{"state-dir", required_argument, NULL, 's'}, {0}};
+	int option;
+
+	*state = NULL;
+	while ((option = getopt_long(*argc, *argv, "", options, NULL)) != -1) {
+		if (option != 's')
+			return false;
+		*state = optarg;
+	}
+	*argv += optind;
+	*argc -= optind;
+	return *state != NULL;
+}
+
+static int ca_usage(void)
+{
+	fprintf(stderr, "usage: policy-sync ca rotate --state-dir DIR begin|finish\n"
+			"       policy-sync ca status --state-dir DIR\n");
+	return 2;
+}
+
+int verb_ca(int argc, char **argv)
+{
+	const char *state, *line = NULL;
+
+	if (!serve_parse_order(&argc, &argv, &state))
+		return ca_usage();
+	if (argc == 1 && strcmp(argv[0], "status") == 0)
+		line = "status";
+	else if (argc == 2 && strcmp(argv[0], "rotate") == 0 && strcmp(argv[1], "begin") == 0)
+		line = "rotate begin";
+	else if (argc == 2 && strcmp(argv[0], "rotate") == 0 && strcmp(argv[1], "finish") == 0)
+		line = "rotate finish";
+	return line ? serve_order(state, line) : ca_usage();
+}
+
+int verb_node(int argc, char **argv)
+{
+	const char *state;
+	char line[300];
+
+	if (!serve_parse_order(&argc, &argv, &state) || argc != 2 ||
+	    strcmp(argv[0], "revoke") != 0 || !authenticate_is_node_name(slice_str(argv[1]))) {
+		fprintf(stderr, "usage: policy-sync node revoke --state-dir DIR NAME\n");
+		return 2;
+	}
+	snprintf(line, sizeof(line), "revoke %s", argv[1]);
+	return serve_order(state, line);
 }

@@ -121,6 +121,9 @@ static enum err must_check server_open_state(struct server *s, struct reason *wh
 		return e;
 	snprintf(path, sizeof(path), "%s/pins", s->options.state_directory);
 	e = pins_open(path, &s->pins, why);
+	snprintf(path, sizeof(path), "%s/revoked-pins", s->options.state_directory);
+	if (!e)
+		e = pins_open(path, &s->revoked, why);
 	if (e)
 		return e;
 	e = rotation_new(s, &s->rotation);
@@ -208,6 +211,7 @@ void server_free(struct server *s)
 	control_free(s->control);
 	rotation_free(s->rotation);
 	pins_free(s->pins);
+	pins_free(s->revoked);
 	trust_deinit(&s->trust);
 	if (s->listener.fd >= 0)
 		close(s->listener.fd);
@@ -467,7 +471,32 @@ enum err server_publish(struct server *s, const struct section_input *inputs, ui
 
 enum err server_save_pins(struct server *s)
 {
-	return pins_save(s->pins);
+	// What is taken away first: a process that dies in between must not pin it again.
+	enum err e = pins_save(s->revoked);
+
+	return e ? e : pins_save(s->pins);
+}
+
+enum err server_revoke_node(struct server *s, struct slice node, uint64_t now_ns,
+			    struct reason *why)
+{
+	struct subscriber *next;
+	enum err e = pins_move(s->pins, s->revoked, node);
+
+	if (e == ERR_NOT_FOUND)
+		return err_because(e, why, "no key of a node %.*s is known", SLICE_ARG(node));
+	if (!e)
+		e = server_save_pins(s);
+	if (e)
+		return err_because(e, why, "the keys cannot be saved: %s", err_name(e));
+	log_event(LOG_WARN, "node_revoked", LOG_B("node", node));
+	for (struct subscriber *i = s->subscribers; i; i = next) {
+		next = i->next;
+		if (i->state == SUBSCRIBER_LIVE && slice_eq_str(node, i->node))
+			subscriber_close(i, "node_revoked", "its key has been taken away");
+	}
+	server_want_refresh(s, now_ns);
+	return ERR_OK;
 }
 
 void server_bundle_changed(struct server *s, uint64_t now_ns)
@@ -487,6 +516,7 @@ static void server_tick(struct server *s, uint64_t now_ns)
 	struct reason why = {0};
 
 	s->tick_ns = now_ns + SERVER_TICK_MS * NS_PER_MS;
+	pins_expire(s->revoked, (int64_t)time(NULL)); // saved with the others
 	server_tell(s, subscriber_tick, now_ns);
 	if (pins_expire(s->pins, (int64_t)time(NULL))) {
 		server_want_refresh(s, now_ns);

@@ -47,6 +47,7 @@ struct server {
 	int epoll_fd;
 	struct trust trust;
 	struct pins *pins;
+	struct pins *revoked; // never pinned again, until no certificate of theirs is good any more
 	struct control *control;
 	struct rotation *rotation;
 	struct generation generation;		    // of sets[0]
@@ -94,5 +95,8 @@ void server_want_refresh(struct server *s, uint64_t now_ns);
 bool server_knows_node(const struct server *s, struct slice node);
 bool server_watch(struct server *s, struct server_source *source, uint32_t events, bool add);
 enum err must_check server_save_pins(struct server *s);
+// Takes all keys of a node away: its tunnels end, and it gets a certificate for another key only.
+enum err must_check server_revoke_node(struct server *s, struct slice node, uint64_t now_ns,
+				       struct reason *why);
 // The bundle has changed: file, certificates, sections.
 void server_bundle_changed(struct server *s, uint64_t now_ns);

@@ -156,6 +156,11 @@ bool subscriber_pin(struct subscriber *s, uint64_t now_ns)
 	enum err e;
 
 	crypto_sha256(slice_make(s->public_der, sizeof(s->public_der)), pin);
+	if (pins_has(server->revoked, slice_str(s->node), pin)) {
+		subscriber_log(s, LOG_WARN, "key_refused",
+			       "it was taken away: another one is needed");
+		return false;
+	}
 	e = pins_add(server->pins, slice_str(s->node), pin, not_after_unix_s, &changed);
 	if (!e)
 		e = server_save_pins(server);

@@ -37,7 +37,7 @@ static void subscriber_welcome(struct subscriber *s, uint64_t now_ns)
 				 .schema_max = SNAPSHOT_SCHEMA_VERSION};
 
 	if (!subscriber_pin(s, now_ns)) {
-		subscriber_refuse(s, "the key pin cannot be saved", now_ns);
+		subscriber_refuse(s, "the key was taken away, or its pin cannot be saved", now_ns);
 		return;
 	}
 	if (subscriber_send(s, &m, now_ns) != ERR_OK)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Proves: a stolen node token speaks for that node's pods and for nobody else's; another CA's certificate gets
-# nothing; a removed node is revoked at once; strangers get no certificate. Each refusal is one log
-# line that says why. The impostor (lib/impostor.py) shares no code with what it attacks.
+# nothing; a removed node, or one whose keys are revoked, is cut off at once; strangers get no certificate. Each
+# refusal is one log line that says why. The impostor (lib/impostor.py) shares no code with what it attacks.
 # shellcheck source=lib/scenario.sh
 source "$(dirname "$0")/lib/scenario.sh"
 usual_world
@@ -76,7 +76,40 @@ same "a CA of one's own" forged "$(impostor forge n1 "$W/trust.pem" "$W/forged")
 same "its certificate gets nothing" closed "$(claim forged workload uid-client shop client "$(pod_ip client)" | cut -d' ' -f1)"
 logged "another CA's certificate" "$W/n2/access.log" "$before" "not signed by a trusted CA"
 
+# --- a key that is taken away, and what is open over it ---
+hold_open() { # NAME: a connection to the server; how it ended
+	in_ns p-client timeout 40 python3 -c "
+import socket
+c = socket.create_connection(('$(pod_ip server)', 9090), 10)
+c.sendall(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+c.recv(4096)
+print('open', flush=True)
+try:
+    while c.recv(4096):
+        pass
+    print('closed', flush=True)
+except ConnectionResetError:
+    print('reset', flush=True)" >"$W/$1" &
+	until_ok 10 grep -q open "$W/$1" || die "no connection stays open"
+}
+hold_open revoked
+same "an order about a node that nobody knows" "error no key of a node n7 is known" "$("$BIN/policy-sync" node revoke --state-dir "$W/state" n7)"
+holds "the keys of node n1 are revoked" "$BIN/policy-sync" node revoke --state-dir "$W/state" n1
+ended() { (($(wc -l <"$W/$1") >= 2)); }
+until_ok 3 ended revoked || true
+same "what is open over its tunnel is cut" reset "$(tail -n 1 "$W/revoked")"
+before=$(since "$W/n2/access.log")
+same "a revoked key gets nothing, hours before its certificate's end" closed "$(claim n1stolen workload uid-client shop client "$(pod_ip client)" | cut -d' ' -f1)"
+logged "a revoked key" "$W/n2/access.log" "$before" "key of node n1 is not the pinned one"
+holds "the node's process gets no certificate for the key that it had" until_ok 5 grep -q '"event":"key_refused","node":"n1"' "$W/log/sync"
+halt proxy-n1
+start_proxy n1
+holds "with another key it is ready" until_ok 20 ready n1
+same "and speaks for its pods" 200 "$(code "http://$(pod_ip server):9090/")"
+same "node n1's own token, once more" certified "$(certify n1 "$W/tokens/n1" n1stolen)"
+
 # --- a node that is removed ---
+hold_open removed
 same "before: the stolen node still speaks" opened "$(claim n1stolen workload uid-client shop client "$(pod_ip client)")"
 remove_n1() { policy cluster.yaml < <(sed '/^---$/,$!d; 1d' "$W/policy/cluster.yaml"); }
 g2=$(generation n2)
@@ -84,5 +117,7 @@ remove_n1
 holds "node n2 is told" until_ok 10 generation_after n2 "$g2"
 before=$(since "$W/n2/access.log")
 same "a removed node's certificate gets nothing, hours before its end" closed "$(claim n1stolen workload uid-client shop client "$(pod_ip client)" | cut -d' ' -f1)"
+until_ok 3 ended removed || true
+same "what is open over a removed node's tunnel is cut" reset "$(tail -n 1 "$W/removed")"
 logged "a removed node" "$W/n2/access.log" "$before" "node n1 is not in the snapshot"
 same "and it gets no other" "no certificate: unknown node: the cluster has none of this name" "$(certify n1 "$W/tokens/n1" again)"

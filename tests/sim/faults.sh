@@ -152,6 +152,9 @@ fault close-passed-on $path/http_relay.c 'is told to close by the answer' \
 	's/\t\thop.stays = h->keep_alive;\n//'
 fault closing-pod-reused $path/http_relay.c 'calm world|gets another request' \
 	's/h->pod_closes && h->keep_alive && !h->expects_continue/false/'
+fault key-outlived $path/mux.c 'whose key has been taken away' \
+	's/mux_fail\(m, TUNNEL_REASON_IDENTITY, "its key has been taken away"\)/mux_goaway(m, TUNNEL_REASON_IDENTITY)/' \
+	--set clients=10 --set trouble_ms=20000 --set sudden_drain=0 --set calm=0
 fault tunnel-cut $path/mux.c 'calm world' \
 	's/(static void mux_finish\([^{]*\{\n)/\1\tmux_fail(m, TUNNEL_REASON_SHUTDOWN, "drained");\n\treturn;\n/'
 

@@ -191,6 +191,26 @@ void sim_check_delivery(uint32_t node, struct addr_port to)
 	sim_fail("node %u sends bytes to pod %u, which by its snapshot is for nobody", node, pod);
 }
 
+// A tunnel lives as long as its peer is a node of the snapshot, with the key that it showed.
+static void check_tunnels(uint32_t node, uint32_t index)
+{
+	const struct worker *w = sim_world.nodes[node].workers[index];
+	const struct snapshot *s = worker_snapshot(w);
+
+	for (const struct mux *m = w->muxes_list; m; m = m->next) {
+		const struct ss_node *peer = snapshot_node_by_name(s, slice_str(m->node));
+		bool pinned = false;
+
+		if (!mux_is_up(m))
+			continue;
+		for (size_t at = 0; peer && at < peer->key_pins.len; at += NODE_PIN_BYTES)
+			pinned |= memcmp(peer->key_pins.ptr + at, m->key_pin, NODE_PIN_BYTES) == 0;
+		if (!pinned)
+			sim_fail("node %u worker %u keeps a tunnel whose key has been taken away",
+				 node, index);
+	}
+}
+
 // ---- turns -------------------------------------------------------------------------------------
 
 // What is looked for at the next occasion, at the latest once a second: the end of a drain, and who has to
@@ -212,6 +232,7 @@ void sim_check_turn(uint32_t node, uint32_t index)
 	check_log(node, index);
 	check_memory(n->workers[index]);
 	check_streams(node, index);
+	check_tunnels(node, index);
 }
 
 static bool may_be_cut(const struct worker *w)

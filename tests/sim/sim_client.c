@@ -43,6 +43,9 @@ void http_client_init(struct end *e)
 
 	c->requests = 1 + (uint32_t)sim_random(END_REQUESTS_MAX);
 	c->pipeline = 1 + (uint32_t)sim_random(3);
+	// Any answer may be the last one, when its node renews: who has asked for more and does not read loses it.
+	if (sim_world.calm && c->pipeline > 1)
+		e->script.stall_after = UINT32_MAX;
 	for (uint32_t i = 0; i < c->requests; i++)
 		c->wants[i] = (uint16_t)client_choose(e, i + 1 == c->requests);
 }

@@ -168,6 +168,26 @@ static bool publish_both_have(enum inbox_type type)
 	       publish_is_adopted(&sim_world.nodes[1], type);
 }
 
+// A key stays pinned as long as a certificate for it: does a tunnel still stand on one that this version lacks?
+static bool publish_cuts_tunnel(const struct sim_version *v)
+{
+	for (uint32_t n = 0; n < SIM_NODES; n++) {
+		const struct sim_node *at = &sim_world.nodes[n];
+
+		for (uint32_t i = 0; i < sim_world.workers; i++) {
+			for (const struct mux *m = at->workers[i]->muxes_list; m; m = m->next) {
+				uint32_t far = (n + 1) % SIM_NODES;
+				bool first = memcmp(m->key_pin, sim_node_pin(far, 0),
+						    sizeof(m->key_pin)) == 0;
+
+				if (m->state < MUX_GREETING || !v->keys[first ? 0 : 1])
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
 // The next version that takes nothing away, and no key that is in use.
 static void publish_calm_snapshot(uint32_t node)
 {
@@ -182,7 +202,7 @@ static void publish_calm_snapshot(uint32_t node)
 		if (!sim_versions[next].keys[sim_world.nodes[i].key])
 			return;
 	}
-	if (publish_both_have(INBOX_CREDENTIALS))
+	if (publish_both_have(INBOX_CREDENTIALS) && !publish_cuts_tunnel(&sim_versions[next]))
 		publish_snapshot(node, next);
 }
 

@@ -165,9 +165,42 @@ static void damaged_files_are_errors(void **state)
 			 ERR_MALFORMED);
 }
 
+// A node's keys are taken away: all of them, each for as long as it was pinned.
+static void keys_are_taken_away(void **state)
+{
+	struct test *t = *state;
+	struct pins *revoked;
+	struct reason why;
+	uint8_t pin[NODE_PIN_BYTES];
+	char path[80], text[8];
+
+	snprintf(path, sizeof(path), "%s-revoked", t->path);
+	assert_int_equal(pins_open(path, &revoked, &why), ERR_OK);
+	add(t, "n1", 'a', 1000);
+	add(t, "n1", 'b', 2000);
+	add(t, "n2", 'c', 3000);
+	assert_int_equal(pins_move(t->pins, revoked, SLICE_LIT("n3")), ERR_NOT_FOUND);
+	assert_int_equal(pins_move(t->pins, revoked, SLICE_LIT("n1")), ERR_OK);
+	assert_string_equal(shown(t, "n1", text), "");
+	assert_string_equal(shown(t, "n2", text), "c");
+	assert_int_equal(pins_save(revoked), ERR_OK);
+	pins_free(revoked);
+	assert_int_equal(pins_open(path, &revoked, &why), ERR_OK);
+	pin_of(pin, 'a');
+	assert_true(pins_has(revoked, SLICE_LIT("n1"), pin));
+	assert_false(pins_has(revoked, SLICE_LIT("n2"), pin));
+	pins_expire(revoked, 1500);
+	assert_false(pins_has(revoked, SLICE_LIT("n1"), pin));
+	pin_of(pin, 'b');
+	assert_true(pins_has(revoked, SLICE_LIT("n1"), pin));
+	pins_free(revoked);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(keys_are_taken_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(newest_first_and_four_at_most, setup, teardown),
 		cmocka_unit_test_setup_teardown(keys_end_with_their_certificates, setup, teardown),
 		cmocka_unit_test_setup_teardown(removed_nodes_lose_theirs, setup, teardown),
