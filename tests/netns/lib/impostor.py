@@ -19,6 +19,7 @@ import subprocess
 import sys
 
 TIMEOUT_S = 5
+SCHEMA = 2  # SNAPSHOT_SCHEMA_VERSION
 KINDS = {"workload": 1, "node": 2, "external": 3}
 TUNNEL_HELLO, TUNNEL_OPEN, TUNNEL_OPENED, TUNNEL_REFUSED, TUNNEL_RESET = 1, 2, 3, 4, 8
 SYNC_HELLO, SYNC_REFUSED, SYNC_CERTIFICATE = 1, 3, 4
@@ -95,7 +96,7 @@ def certify(where, node, token_file, trust, directory):
     key = new_key(directory)
     public = openssl("pkey", "-in", key, "-pubout", "-outform", "DER")
     token = open(token_file, "rb").read().rstrip(b"\n")
-    hello = pack({1: 1, 2: 1, 3: 1, 4: node.encode(), 5: token, 6: public})
+    hello = pack({1: 1, 2: SCHEMA, 3: SCHEMA, 4: node.encode(), 5: token, 6: public})
     s = dial(where, "portcullis-sync/1", "policy-sync.portcullis", trust)
     s.sendall(struct.pack(">IB", len(hello), SYNC_HELLO) + hello)
     while True:
