@@ -21,6 +21,23 @@ static void recheck_end(struct exchange *x, enum end_reason reason)
 	exchange_abort(x);
 }
 
+// What was passed through was nobody's of ours. Is it now? Then it is asked as if it had been: here also about
+// a pod of another node, where its bytes come without a name.
+static void recheck_adopt(struct exchange *x)
+{
+	const struct snapshot *s = x->pin->snapshot;
+	const struct workload *to;
+
+	if (x->destination || !x->local)
+		return; // what it goes to is known, or has not been looked for yet
+	to = snapshot_workload_by_addr(s, x->target.addr);
+	if (!to || !to->record.enrolled)
+		return;
+	x->destination = to;
+	x->policy = snapshot_policy_for(s, to, x->target.port);
+	x->decided = true;
+}
+
 static bool recheck_who(struct exchange *x)
 {
 	if (x->kind == EXCHANGE_OUTBOUND)
@@ -64,5 +81,6 @@ void recheck_exchange(struct exchange *x)
 		return;
 	}
 	exchange_post(x, EVENT_RECHECK);
+	recheck_adopt(x);
 	recheck_decision(x);
 }

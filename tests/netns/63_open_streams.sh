@@ -4,7 +4,9 @@
 # without an end, a long download, an upload under way) follows policy, on the same node and across: it goes
 # on under a rule that reads requests or is for others, and ends within moments where no request of its
 # caller could pass any more: denied by its own service account, its address or by port, by the
-# namespace's policy or a guardrail, a broken policy, another service account.
+# namespace's policy or a guardrail, a broken policy, another service account. So does what was passed through to a
+# pod that was not in the mesh yet, here and across; it goes on where it would be let in, and ends where that would have
+# to be read from a request.
 # shellcheck source=tests/netns/lib/scenario.sh
 source "$(dirname "$0")/lib/scenario.sh"
 # shellcheck source=tests/netns/lib/access_log.sh
@@ -33,12 +35,13 @@ for pod in near server; do
 done
 
 every='["chat","download","events","upload"]'
+kinds=() # all four
 declare -A ins asked
 said() { sed -n "${asked[$1]}p" "$W/streams-$1.json" | jq -c .open | grep .; } # POD: its newest answer
 open_streams() {						      # POD
 	rm -f "$W/streams-$1."*
 	mkfifo "$W/streams-$1.in"
-	in_ns p-client timeout 60 "${streams[@]}" open "$(pod_ip "$1")" 8080 <"$W/streams-$1.in" >"$W/streams-$1.json" &
+	in_ns p-client timeout 60 "${streams[@]}" open "$(pod_ip "$1")" 8080 "${kinds[@]}" <"$W/streams-$1.in" >"$W/streams-$1.json" &
 	exec {ins[$1]}>"$W/streams-$1.in"
 	asked[$1]=1
 	until_ok 10 said "$1" || true
@@ -112,3 +115,38 @@ again rm "$W/policy/guardrail.yaml"
 round "a policy that cannot be read" CUT rules '{name: nonsense, action: Perhaps}'
 again rules "{name: others, action: Deny, principal: {sources: [$(of other)]}}"
 round "another service account, which is denied" CUT account other
+
+# What was passed through: the pods were left out of the mesh when it was opened.
+enrolled() { # POD yes|no
+	sed "s|labels: {app: $1.*}}|labels: {app: $1$([[ $2 == yes ]] || echo ', portcullis.dev/dataplane-mode: none')}}|" \
+		"$W/policy/pod-$1.yaml" >"$W/policy/.pod"
+	mv "$W/policy/.pod" "$W/policy/pod-$1.yaml"
+}
+both_enrolled() {
+	for pod in near server; do enrolled $pod "$1"; done
+}
+changed account client || not_ok "back" "no newer generation on both nodes"
+l4() { # RULE
+	policy base.yaml <<-YAML
+		apiVersion: policy.portcullis.dev/v1alpha1
+		kind: SecurityPolicy
+		metadata: {name: base, namespace: shop}
+		spec:
+		  targetRefs: [{group: "", kind: Service, name: server}, {group: "", kind: Service, name: near}]
+		  authorization: {defaultAction: Allow, rules: [$1]}
+	YAML
+}
+every='["raw"]'
+kinds=(raw)
+passed() { # NAME OPEN|CUT COMMAND...: enrolled after they were opened
+	changed both_enrolled no || not_ok "$1" "no newer generation on both nodes"
+	"${@:3}"
+	until_ok 5 settled || true
+	for pod in near server; do open_streams $pod; done
+	round "$1, enrolled later" "$2" both_enrolled yes
+	[[ $2 == CUT ]] || for pod in near server; do exec {ins[$pod]}>&-; done
+}
+settled() { [[ $(generation n1) == "$(generation n2)" ]]; }
+passed "a Deny of others" OPEN l4 "{name: others, action: Deny, principal: {sources: [$(of other)]}}"
+passed "a Deny of its service account" CUT l4 "{name: own, action: Deny, principal: {sources: [$(of client)]}}"
+passed "a Deny that reads requests" CUT rules '{name: put, action: Deny, operation: {methods: [BREW]}}'
