@@ -14,7 +14,8 @@ enum hello_key {
 	HELLO_BULK,
 	HELLO_EPOCH,
 	HELLO_COUNTER,
-	HELLO_KEYS = HELLO_COUNTER,
+	HELLO_RESETS_ON_BULK,
+	HELLO_KEYS = HELLO_RESETS_ON_BULK,
 };
 
 enum open_key {
@@ -279,6 +280,7 @@ void tunnel_encode_hello(struct buf *out, const struct tunnel_hello *v)
 	put_uint(out, HELLO_BULK, v->bulk);
 	put_uint(out, HELLO_EPOCH, v->generation.epoch);
 	put_uint(out, HELLO_COUNTER, v->generation.counter);
+	put_uint(out, HELLO_RESETS_ON_BULK, v->resets_on_bulk);
 	finish_frame(out, start, TUNNEL_HELLO, 0);
 }
 
@@ -303,6 +305,9 @@ static enum err hello_member(void *context, uint64_t key, const struct scalar *v
 		return ERR_OK;
 	case HELLO_COUNTER:
 		out->generation.counter = v->number;
+		return ERR_OK;
+	case HELLO_RESETS_ON_BULK:
+		out->resets_on_bulk = v->number != 0;
 		return ERR_OK;
 	default:
 		return ERR_OK; // a later version's

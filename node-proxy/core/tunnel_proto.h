@@ -79,8 +79,9 @@ void tunnel_encode_header(uint8_t out[TUNNEL_HEADER_BYTES], enum tunnel_frame ty
 
 struct tunnel_hello {
 	uint32_t version;
-	uint8_t group[16]; // random; the same on both connections of a group
-	bool bulk;	   // second connection of the group
+	uint8_t group[16];   // random; the same on both connections of a group
+	bool bulk;	     // second connection of the group
+	bool resets_on_bulk; // the sender takes RESET there, behind DATA (earlier versions do not)
 	struct generation generation;
 };
 

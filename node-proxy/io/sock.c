@@ -3,12 +3,13 @@
 #include "io/sock.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> // its tcp_info says what has not been sent
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define TCP_STATE_CLOSE	     7 // the kernel's own; <netinet/tcp.h> has it, and an older tcp_info
 #define KEEPALIVE_IDLE_S     30
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES     3
@@ -166,12 +167,12 @@ enum err sock_accepted(int fd, struct addr_port *peer, struct addr_port *destina
 void sock_tune(int fd, uint32_t user_timeout_ms)
 {
 	// A socket that refuses an option still works; it only notices a dead peer later.
-	(void)set_option(fd, SOL_TCP, TCP_NODELAY, 1);
+	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	(void)set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	(void)set_option(fd, SOL_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-	(void)set_option(fd, SOL_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
-	(void)set_option(fd, SOL_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
-	(void)set_option(fd, SOL_TCP, TCP_USER_TIMEOUT, (int)user_timeout_ms);
+	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+	(void)set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)user_timeout_ms);
 }
 
 // A port congruent to base modulo modulus. SO_REUSEADDR lets connections to different addresses share
@@ -244,7 +245,7 @@ enum err sock_dial(struct addr_port to, const struct sock_dial_options *o, int *
 
 void sock_bound_unsent(int fd, uint32_t bytes)
 {
-	(void)set_option(fd, SOL_TCP, TCP_NOTSENT_LOWAT, (int)bytes);
+	(void)set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)bytes);
 }
 
 void sock_bound_buffers(int fd, uint32_t bytes)
@@ -273,4 +274,14 @@ void sock_finish_on_close(int fd)
 void sock_shutdown_write(int fd)
 {
 	(void)shutdown(fd, SHUT_WR);
+}
+
+bool sock_has_untold(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t bytes = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0 &&
+	       info.tcpi_state != TCP_STATE_CLOSE &&
+	       (info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0);
 }

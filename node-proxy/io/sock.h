@@ -49,3 +49,5 @@ void sock_bound_buffers(int fd, uint32_t bytes);
 void sock_reset_on_close(int fd);
 void sock_finish_on_close(int fd);
 void sock_shutdown_write(int fd);
+// Is there anything that the far end has not acknowledged yet, and still may?
+bool sock_has_untold(int fd);

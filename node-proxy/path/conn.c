@@ -33,6 +33,7 @@ static struct conn *conn_new(struct worker *w, int fd, enum conn_state state, en
 	}
 	for (uint8_t i = 0; i < CONN_OP_COUNT; i++)
 		c->ops[i].tag = i;
+	c->timer.tag = TIMER_CONN;
 	c->worker = w;
 	c->fd = fd;
 	c->state = state;
@@ -81,7 +82,8 @@ static void conn_arm_recv(struct conn *c)
 {
 	struct io_op *op = &c->ops[CONN_OP_RECV];
 
-	if (!c->read_wanted || c->read_eof || c->state != CONN_OPEN || op->armed)
+	if (!c->read_wanted || c->read_eof || op->armed ||
+	    (c->state != CONN_OPEN && c->state != CONN_FLUSHING))
 		return;
 	// A tunnel is always read: what it brings was promised.
 	uint32_t most = c->group == RING_GROUP_STREAM ? pressure_receive_max(c->worker) : 0;
@@ -124,8 +126,11 @@ static void conn_mark_dirty(struct conn *c)
 
 enum err conn_write(struct conn *c, struct slice data)
 {
-	enum err err = queue_put(&c->out, conn_chunks(c), data);
+	enum err err;
 
+	if (c->send_error)
+		return ERR_OK; // its owner hears of it when all that came before has been read
+	err = queue_put(&c->out, conn_chunks(c), data);
 	c->worker->counters.bytes_copied += data.len;
 	conn_mark_dirty(c);
 	return err;
@@ -155,9 +160,32 @@ static void conn_close_soon(struct conn *c)
 static void conn_begin_close(struct conn *c)
 {
 	c->state = CONN_CLOSING;
+	timer_cancel(&c->worker->timers, &c->timer);
 	if (c->reset)
 		sock_reset_on_close(c->fd);
 	conn_close_soon(c);
+}
+
+// Something of its own may take so long, and is looked after.
+static void conn_set_limit(struct conn *c)
+{
+	c->until_ns = c->worker->now_ns + USER_TIMEOUT_MS * NS_PER_MS;
+	timer_set(&c->worker->timers, &c->timer, c->until_ns);
+}
+
+// A RST destroys what is under way; it is what a close sends too where the far end has not finished.
+static bool conn_waits_until_told(const struct conn *c)
+{
+	return c->reset || !c->read_eof;
+}
+
+// Is there anything to be done before it closes?
+static bool conn_has_tail(const struct conn *c, enum conn_end_how how)
+{
+	if (c->state != CONN_OPEN || c->send_error || how == CONN_END_RESET)
+		return false;
+	return c->out.bytes > 0 || (c->reset && c->write_shut && !c->write_done) ||
+	       (conn_waits_until_told(c) && sock_has_untold(c->fd));
 }
 
 void conn_end(struct conn *c, enum conn_end_how how)
@@ -166,16 +194,18 @@ void conn_end(struct conn *c, enum conn_end_how how)
 	c->owner = NULL;
 	if (c->state == CONN_CLOSING || c->state == CONN_FLUSHING)
 		return;
-	if (how == CONN_END_FLUSH && c->state == CONN_OPEN && c->out.bytes > 0) {
-		c->state = CONN_FLUSHING;
-		c->read_wanted = false;
-		// Should the process end first, what was cut must not look whole.
-		sock_reset_on_close(c->fd);
-		conn_mark_dirty(c);
+	c->reset = how != CONN_END_FLUSH;
+	if (!conn_has_tail(c, how)) {
+		conn_begin_close(c);
 		return;
 	}
-	c->reset = how == CONN_END_RESET;
-	conn_begin_close(c);
+	c->state = CONN_FLUSHING;
+	// Should the process end first, what was cut must not look whole.
+	sock_reset_on_close(c->fd);
+	conn_mark_dirty(c);
+	c->read_wanted = true; // and thrown away
+	conn_set_limit(c);
+	conn_arm_recv(c);
 }
 
 // At the latest with the worker's next housekeeping it asks again for what it wants.
@@ -289,14 +319,34 @@ static void conn_on_passing(struct conn *c, enum conn_op op, enum ring_outcome o
 		conn_resume(c);
 }
 
+// The far end takes no more. What it sent before may say why, and lies in the receive buffer: it is read to its
+// end, which is told as what it is.
+static void conn_stop_sending(struct conn *c, int error)
+{
+	uint32_t bytes = c->out.bytes;
+
+	if (!c->events || c->read_eof) {
+		conn_fail(c, error);
+		return;
+	}
+	c->send_error = error;
+	queue_clear(&c->out, conn_chunks(c));
+	conn_set_limit(c);
+	c->events->sent(c, bytes); // nobody is stopped by them any more
+}
+
 static void conn_on_recv(struct conn *c, const struct ring_completion *done)
 {
 	if (done->res > 0) {
+		if (c->send_error)
+			conn_set_limit(c);
 		c->worker->counters.bytes_received += (uint64_t)done->res;
 		c->read_bulk = c->group == RING_GROUP_STREAM && done->res >= READ_BULK_BYTES;
 		if (c->events)
 			c->events->data(c, done->data);
 		conn_arm_recv(c);
+	} else if (done->res == 0 && c->send_error) {
+		conn_fail(c, c->send_error);
 	} else if (done->res == 0) {
 		c->read_eof = true;
 		c->send_steps = true; // sends cannot wait any more: see ring_send
@@ -310,11 +360,13 @@ static void conn_on_recv(struct conn *c, const struct ring_completion *done)
 static void conn_on_sent(struct conn *c, const struct ring_completion *done)
 {
 	if (done->res < 0) {
-		conn_fail(c, -done->res);
+		conn_stop_sending(c, -done->res);
 		return;
 	}
 	uint32_t bytes = (uint32_t)done->res;
 
+	if (c->state == CONN_FLUSHING)
+		conn_set_limit(c);
 	c->send_cut = bytes < done->op->bytes;
 	c->worker->counters.bytes_sent += bytes;
 	queue_consume(&c->out, conn_chunks(c), bytes);
@@ -416,6 +468,40 @@ static void conn_send(struct conn *c)
 	ring_send_vector(w->ring, op, c->fd, &v->msg, bytes, lazy ? RING_SEND_LAZY : how);
 }
 
+// The far end's kernel has it all, or has had its time. There is no event for that: it is looked at again and
+// again, less and less often.
+static void conn_close_when_told(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	if (!conn_waits_until_told(c) || w->now_ns >= c->until_ns || !sock_has_untold(c->fd)) {
+		if (!c->reset)
+			sock_finish_on_close(c->fd);
+		conn_begin_close(c);
+		return;
+	}
+	c->look_ms = c->look_ms < UNTOLD_LOOK_MAX_MS ? c->look_ms * 2 + 1 : UNTOLD_LOOK_MAX_MS;
+	timer_set(&w->timers, &c->timer, w->now_ns + c->look_ms * NS_PER_MS);
+}
+
+static void conn_shut(struct conn *c)
+{
+	if (!c->write_shut || c->write_done)
+		return;
+	c->write_done = true;
+	sock_shutdown_write(c->fd);
+}
+
+void conn_on_timer(struct conn *c)
+{
+	if (c->send_error)
+		conn_fail(c, c->send_error);
+	else if (c->out.bytes > 0)
+		conn_begin_close(c); // nothing of it has been taken for so long
+	else
+		conn_close_when_told(c);
+}
+
 static void conn_flush(struct conn *c)
 {
 	if (c->state != CONN_OPEN && c->state != CONN_FLUSHING)
@@ -427,15 +513,9 @@ static void conn_flush(struct conn *c)
 			conn_send(c);
 		return;
 	}
-	if (c->state == CONN_FLUSHING) {
-		sock_finish_on_close(c->fd);
-		conn_begin_close(c);
-		return;
-	}
-	if (c->write_shut && !c->write_done) {
-		c->write_done = true;
-		sock_shutdown_write(c->fd);
-	}
+	conn_shut(c);
+	if (c->state == CONN_FLUSHING)
+		conn_close_when_told(c);
 }
 
 // The kernel sends in this order, one after another, and each send of a pod costs as much as several

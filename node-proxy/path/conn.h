@@ -10,6 +10,7 @@
 
 #include "common/addr.h"
 #include "io/ring.h"
+#include "io/timer.h"
 #include "path/fair.h"
 #include "path/queue.h"
 
@@ -25,7 +26,8 @@ struct conn_events {
 	// So many bytes of the queue have been taken by the kernel.
 	void (*sent)(struct conn *c, uint32_t bytes);
 	void (*connected)(struct conn *c);
-	// The connection is of no use any more; error is an errno. Call conn_end.
+	// The connection is of no use any more, and all that it brought has been told; error is an errno. Call
+	// conn_end.
 	void (*failed)(struct conn *c, int error);
 };
 
@@ -33,8 +35,8 @@ enum conn_state {
 	CONN_CLOSED = 0, // in the pool
 	CONN_CONNECTING,
 	CONN_OPEN,
-	CONN_FLUSHING, // owner has gone; the queue is still being sent, then it closes
-	CONN_CLOSING,  // cancelled; waiting until nothing is armed
+	CONN_FLUSHING, // owner has gone; the queue is still being sent and acknowledged, then it closes
+	CONN_CLOSING, // cancelled; waiting until nothing is armed
 };
 
 enum conn_op {
@@ -59,6 +61,10 @@ struct conn {
 	struct conn *next_starved;		 // list of those that found no receive buffer
 	struct conn *next_waiting, **at_waiting; // list of those that ask again later
 	struct addr_port to;			 // while it connects
+	struct timer timer;			 // of what ends by itself
+	uint64_t until_ns;			 // of that: when at the latest
+	uint32_t look_ms;			 // of that: after how long it is looked at again
+	int send_error; // errno: the far end takes no more; what it sent before is still being read
 	int fd;
 	enum conn_state state;
 	enum ring_group group;
@@ -81,6 +87,9 @@ struct conn {
 enum conn_end_how {
 	CONN_END_FLUSH = 0, // send what is queued, then FIN and close
 	CONN_END_RESET,	    // throw the queue away and close by RST
+	// Send what is queued and close by RST once it is acknowledged, because a RST destroys what is under way.
+	// What still comes meanwhile is thrown away: who is busy sending shall come to read.
+	CONN_END_BEHIND,
 };
 
 // Takes over an open descriptor. NULL: pool is full (descriptor is still the caller's).
@@ -105,6 +114,7 @@ void conn_flush_dirty(struct worker *w);
 void conn_restart_starved(struct worker *w);
 // Now and then: those that had no memory, or wait for what the kernel may have failed to tell.
 void conn_restart_waiting(struct worker *w);
+void conn_on_timer(struct conn *c);
 
 static inline struct conn *conn_of_op(struct io_op *op)
 {

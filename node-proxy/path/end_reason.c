@@ -5,13 +5,14 @@
 struct end_reason_row {
 	const char *name;
 	enum tunnel_reason tunnel;
+	bool behind; // see end_reason_goes_behind
 };
 
 static const struct end_reason_row rows[END_COUNT] = {
 	[END_NONE] = {"none", TUNNEL_REASON_RESET},
 	[END_CLOSED] = {"closed", TUNNEL_REASON_NONE},
-	[END_CLIENT_RESET] = {"client_reset", TUNNEL_REASON_RESET},
-	[END_SERVER_RESET] = {"server_reset", TUNNEL_REASON_RESET},
+	[END_CLIENT_RESET] = {"client_reset", TUNNEL_REASON_RESET, true},
+	[END_SERVER_RESET] = {"server_reset", TUNNEL_REASON_RESET, true},
 	[END_DENIED] = {"denied", TUNNEL_REASON_DENIED},
 	[END_UNAUTHENTICATED] = {"unauthenticated", TUNNEL_REASON_DENIED},
 	[END_RATE_LIMITED] = {"rate_limited", TUNNEL_REASON_DENIED},
@@ -24,11 +25,11 @@ static const struct end_reason_row rows[END_COUNT] = {
 	[END_NO_ROUTE] = {"no_route", TUNNEL_REASON_DESTINATION},
 	[END_NO_ENDPOINT] = {"no_endpoint", TUNNEL_REASON_DESTINATION},
 	[END_UNREACHABLE] = {"unreachable", TUNNEL_REASON_UNREACHABLE},
-	[END_CONNECT_TIMEOUT] = {"connect_timeout", TUNNEL_REASON_TIMEOUT},
-	[END_TUNNEL_LOST] = {"tunnel_lost", TUNNEL_REASON_SHUTDOWN},
+	[END_CONNECT_TIMEOUT] = {"connect_timeout", TUNNEL_REASON_TIMEOUT, true},
+	[END_TUNNEL_LOST] = {"tunnel_lost", TUNNEL_REASON_SHUTDOWN, true},
 	[END_PEER_REFUSED] = {"peer_refused", TUNNEL_REASON_IDENTITY},
 	[END_HEADER_TIMEOUT] = {"header_timeout", TUNNEL_REASON_TIMEOUT},
-	[END_IDLE_TIMEOUT] = {"idle_timeout", TUNNEL_REASON_TIMEOUT},
+	[END_IDLE_TIMEOUT] = {"idle_timeout", TUNNEL_REASON_TIMEOUT, true},
 	[END_BAD_REQUEST] = {"bad_request", TUNNEL_REASON_DENIED},
 	[END_BAD_RESPONSE] = {"bad_response", TUNNEL_REASON_RESET},
 	[END_NOT_HTTP] = {"not_http", TUNNEL_REASON_DENIED},
@@ -46,6 +47,11 @@ const char *end_reason_name(enum end_reason r)
 enum tunnel_reason end_reason_to_tunnel(enum end_reason r)
 {
 	return (unsigned int)r < END_COUNT ? rows[r].tunnel : TUNNEL_REASON_PROTOCOL;
+}
+
+bool end_reason_goes_behind(enum end_reason r)
+{
+	return (unsigned int)r < END_COUNT && rows[r].behind;
 }
 
 enum end_reason end_reason_from_tunnel(enum tunnel_reason r)

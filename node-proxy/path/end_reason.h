@@ -41,3 +41,6 @@ const char *end_reason_name(enum end_reason r);
 // What the peer node is told when this reason ends a stream, and back.
 enum tunnel_reason end_reason_to_tunnel(enum end_reason r);
 enum end_reason end_reason_from_tunnel(enum tunnel_reason r);
+// Somebody's connection has ended and nobody was refused anything: what it brought before is handed on before
+// its reset is. Everything else cuts at once.
+bool end_reason_goes_behind(enum end_reason r);

@@ -13,6 +13,7 @@
 #define STEPS_PER_EVENT_MAX 4096
 
 static void exchange_finish(struct exchange *x);
+static enum step exchange_done(struct exchange *x);
 
 struct exchange *exchange_new(struct worker *w, enum exchange_kind kind, const struct stage *stages)
 {
@@ -195,8 +196,7 @@ static enum step exchange_apply(struct exchange *x, enum step step)
 		x->relaying = x->stages[x->stage].enter == relay_enter;
 		return x->stages[x->stage].enter(x);
 	case STEP_DONE:
-		exchange_finish(x);
-		return STEP_WAIT;
+		return exchange_done(x);
 	case STEP_REPLY:
 		return exchange_jump(x, reply_enter);
 	case STEP_LINGER:
@@ -340,16 +340,84 @@ enum step exchange_end(struct exchange *x, enum end_reason reason)
 	return STEP_DONE;
 }
 
+bool exchange_ends_well(const struct exchange *x)
+{
+	return x->replied || (x->end_reason == END_CLOSED && !x->aborted);
+}
+
+// A stream that was reset says itself why: what the other node denied is cut here too.
+bool exchange_ends_behind(const struct exchange *x)
+{
+	if (exchange_ends_well(x) || x->aborted ||
+	    !end_reason_goes_behind((enum end_reason)x->end_reason))
+		return false;
+	for (int s = 0; s < SIDES; s++) {
+		const struct leg *l = &x->leg[s];
+
+		if (l->type == LEG_STREAM && l->dead && l->reset_reason != TUNNEL_REASON_NONE &&
+		    !end_reason_goes_behind(end_reason_from_tunnel(l->reset_reason)))
+			return false;
+	}
+	return true;
+}
+
+static void exchange_close_leg(struct exchange *x, enum side s)
+{
+	enum tunnel_reason reason = end_reason_to_tunnel((enum end_reason)x->end_reason);
+
+	if (x->aborted && reason == TUNNEL_REASON_NONE)
+		reason = TUNNEL_REASON_RESET; // it had been over but for its tail
+	if (exchange_ends_behind(x))
+		leg_close_behind(&x->leg[s], reason);
+	else
+		leg_close(&x->leg[s], exchange_ends_well(x) && !(s == UP && x->replied), reason);
+}
+
 static void exchange_close_legs(struct exchange *x)
 {
-	bool flush = x->end_reason == END_CLOSED || x->replied;
-	enum tunnel_reason reason = end_reason_to_tunnel((enum end_reason)x->end_reason);
 	struct leg *down = &x->leg[DOWN];
 
-	if (down->type == LEG_STREAM && !flush && !down->connected)
-		mux_send_refused(down, reason);
-	leg_close(down, flush, reason);
-	leg_close(&x->leg[UP], flush && !x->replied, reason);
+	if (down->type == LEG_STREAM && !exchange_ends_well(x) && !down->connected)
+		mux_send_refused(down, end_reason_to_tunnel((enum end_reason)x->end_reason));
+	exchange_close_leg(x, DOWN);
+	exchange_close_leg(x, UP);
+}
+
+// What is queued is the exchange's until it has gone: a stream sends it as it gets credit, and who is denied
+// meanwhile is not sent the rest. Where a stream ends in good order the far side's own end is waited for too.
+static bool exchange_has_tail(const struct exchange *x, const struct leg *l)
+{
+	if (!leg_is_open(l))
+		return false;
+	return leg_pending(l) > 0 || (l->type == LEG_STREAM && l->mux && l->connected &&
+				      exchange_ends_well(x) && !l->read_fin);
+}
+
+// It is over but for what is still to be sent: that is waited for in the linger stage.
+static enum step exchange_done(struct exchange *x)
+{
+	bool over = x->stages[x->stage].enter == linger_enter ||
+		    (!exchange_ends_well(x) && !exchange_ends_behind(x));
+	bool tail = false;
+
+	for (enum side s = DOWN; s < SIDES && !over; s++)
+		tail |= exchange_has_tail(x, &x->leg[s]);
+	if (!tail) {
+		exchange_finish(x);
+		return STEP_WAIT;
+	}
+	if (!x->logged)
+		worker_log_exchange(x);
+	x->logged = true;
+	admission_leave(x);
+	for (enum side s = DOWN; s < SIDES; s++) {
+		if (!exchange_has_tail(x, &x->leg[s]))
+			exchange_close_leg(x, s);
+		else if (exchange_ends_well(x))
+			leg_write_fin(&x->leg[s]);
+	}
+	exchange_set_timer(x, exchange_ends_well(x) ? LINGER_MS : USER_TIMEOUT_MS);
+	return exchange_jump(x, linger_enter);
 }
 
 // Idempotent: logs, lets go of everything, leaves the husk for the end of the turn.
@@ -372,6 +440,7 @@ static void exchange_finish(struct exchange *x)
 
 void exchange_abort(struct exchange *x)
 {
+	x->aborted = true;
 	exchange_finish(x);
 }
 

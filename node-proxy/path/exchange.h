@@ -87,10 +87,11 @@ struct exchange {
 	bool running;
 	bool local; // captured and delivered on this node
 	bool l7;
-	bool decided;	 // x->decision is of this exchange and generation
-	bool relaying;	 // the stage is relay: unread limits are those of a pipe
-	bool replied;	 // ended by a local answer: flush it
-	bool logged;	 // the last log line is out
+	bool decided;  // x->decision is of this exchange and generation
+	bool relaying; // the stage is relay: unread limits are those of a pipe
+	bool replied;  // ended by a local answer: flush it
+	bool logged;   // the last log line is out
+	bool aborted; // ended from outside: what waits is not sent any more, but for a local answer
 	uint32_t events; // pending, bit per enum event
 	struct exchange *next_run;
 	struct exchange *next_dead;
@@ -139,6 +140,9 @@ void exchange_start(struct exchange *x);
 void exchange_abort(struct exchange *x);
 // Post an event; the exchange runs later in this turn.
 void exchange_post(struct exchange *x, enum event e);
+// Are its legs let go in good order, or by a reset that comes behind what was received before it? Neither: at once.
+bool exchange_ends_well(const struct exchange *x);
+bool exchange_ends_behind(const struct exchange *x);
 // Drop what is still to be delivered about a leg that has been let go.
 void exchange_forget(struct exchange *x, enum side s);
 // Bytes from a leg, borrowed: runs the machine at once, keeps what no stage consumed.

@@ -179,20 +179,27 @@ void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark, uint32_t whol
 	leg_promise_whole(l, bytes, whole);
 }
 
-void leg_close(struct leg *l, bool flush, enum tunnel_reason reason)
+static void leg_close_stream(struct leg *l, enum conn_end_how how, enum tunnel_reason reason)
+{
+	if (how == CONN_END_RESET) {
+		mux_detach(l, reason);
+	} else if (how == CONN_END_BEHIND) {
+		mux_reset_behind(l, reason);
+	} else {
+		leg_write_fin(l);
+		mux_leave(l);
+	}
+}
+
+static void leg_let_go(struct leg *l, enum conn_end_how how, enum tunnel_reason reason)
 {
 	if (l->type == LEG_TCP && l->conn) {
 		struct conn *c = l->conn;
 
 		l->conn = NULL;
-		conn_end(c, flush ? CONN_END_FLUSH : CONN_END_RESET);
+		conn_end(c, how);
 	} else if (l->type == LEG_STREAM && l->mux) {
-		if (flush) {
-			leg_write_fin(l);
-			mux_leave(l);
-		} else {
-			mux_detach(l, reason);
-		}
+		leg_close_stream(l, how, reason);
 	}
 	if (l->type == LEG_STREAM) {
 		queue_clear(&l->out, &l->exchange->worker->chunks);
@@ -201,4 +208,14 @@ void leg_close(struct leg *l, bool flush, enum tunnel_reason reason)
 	if (l->exchange)
 		exchange_forget(l->exchange, (enum side)l->side);
 	l->dead = true;
+}
+
+void leg_close(struct leg *l, bool flush, enum tunnel_reason reason)
+{
+	leg_let_go(l, flush ? CONN_END_FLUSH : CONN_END_RESET, reason);
+}
+
+void leg_close_behind(struct leg *l, enum tunnel_reason reason)
+{
+	leg_let_go(l, CONN_END_BEHIND, reason);
 }

@@ -44,6 +44,7 @@ struct leg {
 	bool remote_moved;   // what the far side sends has
 	bool early_fin;	     // early ends with a FIN
 	bool remote_stopped; // the far side reads no more
+	bool early_reset;    // and, or, with a RESET of reset_reason
 };
 
 // Adopt an accepted or connecting conn, whose owner it becomes.
@@ -61,6 +62,9 @@ uint32_t leg_pending_on_source(const struct leg *l);
 // grants credit. mark is where reading has to stop; whole: what lies here is a part that may have so many bytes
 // before anything of it can go on, 0: it is none.
 void leg_outstanding(struct leg *l, uint32_t bytes, uint32_t mark, uint32_t whole);
-// Let go: gracefully if both directions have finished or flush is set, else by reset with reason.
+// Let go: gracefully if flush is set and both directions have come to their end, else by reset with reason. What is
+// queued is waited for before, by the exchange (exchange.c).
 void leg_close(struct leg *l, bool flush, enum tunnel_reason reason);
+// Let go by a reset that comes behind everything accepted.
+void leg_close_behind(struct leg *l, enum tunnel_reason reason);
 bool leg_is_open(const struct leg *l);

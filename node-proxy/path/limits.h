@@ -78,7 +78,9 @@
 #define POD_END_MS 250
 // A leg that cannot be sent to for so long is dead (TCP_USER_TIMEOUT); half-closed exchanges without a byte in
 // either direction for so long are ended (as long as kube-proxy waits in CLOSE_WAIT).
-#define USER_TIMEOUT_MS	       30000
+#define USER_TIMEOUT_MS 30000
+// How often, at last, it is looked whether a far end has acknowledged what goes before a reset.
+#define UNTOLD_LOOK_MAX_MS     255
 #define HALF_CLOSED_IDLE_MS    3600000
 #define CERTIFICATE_LIFE_MAX_S 1000000000 // longer ones count as this
 #define TUNNEL_HANDSHAKE_MS    5000

@@ -199,7 +199,8 @@ static void mux_handshake(struct mux *m)
 
 void mux_put_hello(struct mux *m)
 {
-	struct tunnel_hello hello = {.version = TUNNEL_PROTO_VERSION, .bulk = m->bulk};
+	struct tunnel_hello hello = {
+		.version = TUNNEL_PROTO_VERSION, .bulk = m->bulk, .resets_on_bulk = true};
 	uint8_t bytes[256];
 	struct buf b;
 

@@ -43,6 +43,7 @@ struct mux {
 	bool bulk;	 // second connection of a group; its streams are the partner's
 	bool bulk_spent; // the group has had its bulk connection
 	bool hello_received;
+	bool resets_on_bulk; // the peer takes RESETs on a bulk connection
 	bool dirty;
 	bool record_failed;
 	char node[256]; // the peer's name: expected (dialled), or proven by its certificate
@@ -102,6 +103,8 @@ void mux_detach(struct leg *l, enum tunnel_reason reason);
 // Lets go of a stream in good order: what was written to it arrives. The far side learns that nobody reads
 // what it still sends.
 void mux_leave(struct leg *l);
+// As mux_detach, and the RESET does not overtake what has been sent.
+void mux_reset_behind(struct leg *l, enum tunnel_reason reason);
 // No new streams; those open go on.
 void mux_goaway(struct mux *m, enum tunnel_reason reason);
 // The last stream has left a tunnel that takes no new ones. Who dialled, closes: the bulk connection

@@ -42,7 +42,8 @@ bool mux_bulk_join(struct mux *bulk)
 // gets from there has come to its FIN (the MOVE may still be on its way).
 static bool mux_bulk_is_done_with(const struct leg *l)
 {
-	bool received = l->read_fin || l->early_fin || (!l->remote_moved && l->early.bytes == 0);
+	bool received = l->read_fin || l->early_fin || l->early_reset ||
+			(!l->remote_moved && l->early.bytes == 0);
 
 	return received && (!l->on_bulk || l->fin_sent);
 }
@@ -126,4 +127,6 @@ void mux_bulk_on_move(struct mux *m, struct leg *l)
 	}
 	if (l->early_fin && !l->dead && l->mux)
 		mux_on_finished(l);
+	if (l->early_reset && !l->dead && l->mux)
+		mux_lose_stream(l, l->reset_reason, TUNNEL_REASON_NONE);
 }

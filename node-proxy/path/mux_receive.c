@@ -39,6 +39,7 @@ static void mux_on_hello(struct mux *m, struct slice payload)
 		return;
 	}
 	m->hello_received = true;
+	m->resets_on_bulk = hello.resets_on_bulk;
 	if (m->server) {
 		memcpy(m->group, hello.group, sizeof(m->group));
 		m->bulk = hello.bulk;
@@ -90,12 +91,14 @@ static void mux_on_stream_end(struct mux *m, struct leg *l, struct slice payload
 		mux_protocol_error(m, "too many or bad RESETs");
 		return;
 	}
-	if (!l)
-		return;
-	mux_lose_stream(l,
-			reason < TUNNEL_REASON_COUNT && reason > 0 ? (enum tunnel_reason)reason
-								   : TUNNEL_REASON_RESET,
-			TUNNEL_REASON_NONE);
+	if (reason == TUNNEL_REASON_NONE || reason >= TUNNEL_REASON_COUNT)
+		reason = TUNNEL_REASON_RESET;
+	if (l && m->bulk && !l->remote_moved) {
+		l->early_reset = true; // behind what is kept until the MOVE
+		l->reset_reason = (enum tunnel_reason)reason;
+	} else if (l) {
+		mux_lose_stream(l, (enum tunnel_reason)reason, TUNNEL_REASON_NONE);
+	}
 }
 
 static void mux_on_credit(struct mux *m, struct leg *l, struct slice payload)
@@ -179,8 +182,8 @@ static struct leg *mux_find_here(struct mux *m, uint32_t stream)
 
 static bool mux_is_for_bulk(uint8_t type)
 {
-	return type == TUNNEL_HELLO || type == TUNNEL_FIN || type == TUNNEL_PING ||
-	       type == TUNNEL_PONG;
+	return type == TUNNEL_HELLO || type == TUNNEL_FIN || type == TUNNEL_RESET ||
+	       type == TUNNEL_PING || type == TUNNEL_PONG;
 }
 
 static void mux_on_control(struct mux *m, struct slice payload)

@@ -297,6 +297,19 @@ void mux_grant(struct leg *l, uint32_t bytes)
 	l->granted += bytes;
 }
 
+void mux_reset_behind(struct leg *l, enum tunnel_reason reason)
+{
+	struct mux *to = l->mux;
+
+	if (!to)
+		return;
+	if (l->on_bulk && to->partner->resets_on_bulk)
+		to = to->partner;
+	if (!l->open_wanted)
+		mux_put_u16(to, TUNNEL_RESET, l->stream_id, (uint16_t)reason);
+	mux_detach(l, TUNNEL_REASON_NONE);
+}
+
 void mux_send_opened(struct leg *l)
 {
 	if (l->mux)

@@ -52,5 +52,6 @@ const struct stage outbound_stages[] = {
 	{"pick", pick_enter, pick_on_event}, // same node: goes on in the inbound table, at enforce
 	{"tunnel", tunnel_enter, tunnel_on_event},
 	{"relay", relay_enter, relay_on_event},
+	{"linger", linger_enter, linger_on_event}, // where bytes still wait for credit
 	{0},
 };

@@ -141,27 +141,41 @@ enum step reply_on_event(struct exchange *x, enum event e)
 
 static enum step linger_done(struct exchange *x)
 {
-	leg_close(&x->leg[UP], true, TUNNEL_REASON_NONE);
+	if (x->replied)
+		leg_close(&x->leg[UP], true, TUNNEL_REASON_NONE);
 	return STEP_DONE;
 }
 
-// What the client still sends is thrown away; beyond the limit it is left where it is. To close then and there
-// would reset the connection under a client that has not read its answer yet: it is stopped until it
+// Has everything left, and if it ends in good order, has the far end finished?
+static bool linger_is_through(const struct exchange *x, enum side s)
+{
+	const struct leg *l = &x->leg[s];
+
+	if (!leg_is_open(l))
+		return true;
+	return leg_pending(l) == 0 && (l->read_fin || exchange_ends_behind(x));
+}
+
+// What still comes is thrown away; from the client beyond the limit it is left where it is. To close then and
+// there would reset the connection under a client that has not read its answer yet: it is stopped until it
 // has, or until the time is over.
 static enum step linger_step(struct exchange *x)
 {
-	struct leg *down = &x->leg[DOWN];
-
 	if (x->linger_bytes <= LINGER_BYTES_MAX) {
 		x->linger_bytes += (uint32_t)x->in[DOWN].len;
 		exchange_consume(x, DOWN, x->in[DOWN].len);
 	}
 	exchange_consume(x, UP, x->in[UP].len);
-	if (x->leg[UP].read_fin)
+	if (x->replied && x->leg[UP].read_fin)
 		leg_close(&x->leg[UP], true, TUNNEL_REASON_NONE);
-	if (!leg_is_open(down))
-		return linger_done(x);
-	return leg_pending(down) == 0 && down->read_fin ? linger_done(x) : STEP_WAIT;
+	return linger_is_through(x, DOWN) && (x->replied || linger_is_through(x, UP))
+		       ? linger_done(x)
+		       : STEP_WAIT;
+}
+
+static uint32_t linger_pending(const struct exchange *x)
+{
+	return leg_pending(&x->leg[DOWN]) + leg_pending(&x->leg[UP]);
 }
 
 // The pod's side of an exchange that ends: whole messages end with a FIN, if it can be with the pod's own
@@ -199,15 +213,14 @@ enum step linger_enter(struct exchange *x)
 
 enum step linger_on_event(struct exchange *x, enum event e)
 {
-	if (e == EVENT_TIMER && leg_pending(&x->leg[DOWN]) > 0 && leg_is_open(&x->leg[DOWN])) {
-		// A slow reader of a large answer: as long as it takes bytes it may go on.
-		if (x->linger_pending == leg_pending(&x->leg[DOWN]))
-			return linger_done(x);
-		x->linger_pending = leg_pending(&x->leg[DOWN]);
-		exchange_set_timer(x, USER_TIMEOUT_MS);
-		return STEP_WAIT;
-	}
-	if (e == EVENT_TIMER || e == EVENT_RESET_DOWN)
+	if (e != EVENT_TIMER)
+		return linger_step(x);
+	// A slow reader of much: as long as it takes bytes it may go on.
+	uint32_t pending = linger_pending(x);
+
+	if (pending == 0 || x->linger_pending == pending)
 		return linger_done(x);
-	return linger_step(x);
+	x->linger_pending = pending;
+	exchange_set_timer(x, USER_TIMEOUT_MS);
+	return STEP_WAIT;
 }

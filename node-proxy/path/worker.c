@@ -324,6 +324,9 @@ static void worker_on_timer(void *context, struct timer *t)
 	struct worker *w = context;
 
 	switch ((enum timer_tag)t->tag) {
+	case TIMER_CONN:
+		conn_on_timer((struct conn *)((uint8_t *)t - offsetof(struct conn, timer)));
+		break;
 	case TIMER_EXCHANGE:
 		exchange_post((struct exchange *)((uint8_t *)t - offsetof(struct exchange, timer)),
 			      EVENT_TIMER);

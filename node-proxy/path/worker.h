@@ -168,4 +168,11 @@ void worker_unpin(struct worker *w, struct snapshot_pin *pin);
 uint64_t worker_random(struct worker *w);
 
 // What a timer belongs to.
-enum timer_tag { TIMER_NONE = 0, TIMER_EXCHANGE, TIMER_MUX, TIMER_PEER, TIMER_HOUSEKEEPING };
+enum timer_tag {
+	TIMER_NONE = 0,
+	TIMER_CONN,
+	TIMER_EXCHANGE,
+	TIMER_MUX,
+	TIMER_PEER,
+	TIMER_HOUSEKEEPING,
+};

@@ -87,6 +87,8 @@ static bool end_step_common(struct end *e, bool *acted)
 	}
 	if (sim_net_is_reset(e->fd) && (sim_net_readable(e->fd) == 0 || sim_chance(500))) {
 		e->rst_seen = true;
+		if (sim_net_readable(e->fd) == 0 && (!e->is_http || e->upgraded))
+			end_judge_reset(e);
 		sim_trace("end %x sees RST", e->id);
 		end_close(e, false);
 		*acted = true;

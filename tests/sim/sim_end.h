@@ -115,6 +115,8 @@ void end_close(struct end *e, bool by_reset);
 uint8_t end_byte(uint32_t id, uint32_t at);
 struct end_script end_random_script(bool is_client);
 bool stream_step(struct end *e);
+// A RST has come, and all that came before it has been read.
+void end_judge_reset(const struct end *e);
 // Now both ends know each other.
 void end_meet(struct end *a, struct end *b);
 struct end *end_of_id(uint32_t id); // NULL: nobody's

@@ -281,7 +281,7 @@ static void move_recv(struct ring *r, struct sim_op *o)
 	struct sim_buffers *b = &r->groups[o->group];
 	uint32_t readable = sim_net_readable(o->fd);
 
-	if (readable == 0 || (sim_net_is_reset(o->fd) && sim_chance(300))) {
+	if (readable == 0 || (sim_net_is_reset(o->fd) && sim_chance(sim.knobs.rst_overtakes))) {
 		post(r, o, sim_net_is_reset(o->fd) ? -ECONNRESET : 0, false, -1);
 		return;
 	}

@@ -48,6 +48,7 @@ static struct knob knobs[] = {
 	KNOB(socket_bytes),
 	KNOB(latency_max_us),
 	KNOB(partial),
+	KNOB(rst_overtakes),
 	KNOB(accept_error),
 	KNOB(dial_error),
 	KNOB(reuse_descriptors),
@@ -110,6 +111,7 @@ static void draw_ring(struct sim_knobs *k)
 	k->latency_max_us = sim_chance(300) ? 0 : 1 + below(3000);
 	k->reuse_descriptors = sim_chance(500) ? 1000 : 0;
 	// In a calm world it is tight, and nobody has to give way.
+	k->rst_overtakes = k->calm ? 0 : 300;
 	k->chunks_taken = seldom(300, CHUNKS_MAX / 16 * (k->calm ? 14 : 16));
 }
 

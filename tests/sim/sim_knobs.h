@@ -31,6 +31,7 @@ struct sim_knobs {
 	uint32_t socket_bytes;	 // what a socket takes before its reader reads
 	uint32_t latency_max_us; // of bytes between two sockets
 	uint32_t partial;	 // per mille: bytes move piecemeal
+	uint32_t rst_overtakes;	 // per mille: a RST does so with bytes under way, or unread
 	uint32_t accept_error;	 // per mille: -EMFILE instead of a connection
 	uint32_t dial_error;	 // per mille: no socket to dial with
 	uint32_t

@@ -186,7 +186,7 @@ static void socket_arrive(struct sim_socket *s)
 		s->rst_pending = s->rst_arrived = true;
 		return;
 	}
-	if (s->rst_pending && (under_way == 0 || sim_chance(500))) {
+	if (s->rst_pending && (under_way == 0 || sim_chance(sim.knobs.rst_overtakes))) {
 		s->len = s->arrived; // overtaken
 		s->rst_arrived = true;
 		return;
@@ -351,6 +351,14 @@ void sim_net_room_told(int fd)
 	sim_net_get(fd)->room_wanted = false;
 }
 
+bool sim_net_untold(int fd)
+{
+	const struct sim_socket *peer = sim_net_get(fd)->peer;
+
+	return !sim_net_is_reset(fd) && peer && !peer->closed && !peer->rst_arrived &&
+	       (peer->arrived < peer->len || (peer->fin_pending && !peer->fin_arrived));
+}
+
 bool sim_net_has_fin(int fd)
 {
 	return sim_net_get(fd)->fin_arrived;
@@ -439,6 +447,9 @@ static void socket_close_stream(struct sim_socket *s)
 
 	s->closed = true;
 	s->due_ns = 0;
+	// With a RST goes what the kernel had not brought over yet; the actors' may be under way.
+	if (reset && s->owner != SIM_ACTORS && s->peer)
+		s->peer->len = s->peer->arrived;
 	if (s->peer && !s->peer->closed) {
 		if (reset) {
 			socket_get_reset(s->peer);

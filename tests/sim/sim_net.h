@@ -59,6 +59,7 @@ uint32_t sim_net_write(int fd, const void *bytes, uint32_t len);
 void sim_net_want_room(int fd);
 bool sim_net_room(int fd);
 void sim_net_room_told(int fd);
+bool sim_net_untold(int fd);  // has something not arrived at its peer yet?
 bool sim_net_has_fin(int fd); // the peer's FIN has come, whatever lies unread before it
 void sim_net_bound_unsent(int fd, uint32_t bytes);
 void sim_net_shutdown(int fd); // FIN

@@ -108,3 +108,8 @@ void sock_shutdown_write(int fd)
 	sim.shutdowns++;
 	sim_net_shutdown(fd);
 }
+
+bool sock_has_untold(int fd)
+{
+	return sim_net_untold(fd);
+}

@@ -77,6 +77,16 @@ static void end_judge_fin(struct end *e)
 		sim_fail("end %x sees FIN after %u bytes", e->id, e->received);
 }
 
+// What an end has sent before it reset the connection comes before the reset, where nothing else is wrong.
+void end_judge_reset(const struct end *e)
+{
+	const struct end *p = e->peer < SIM_ENDS_MAX ? &sim_ends[e->peer] : NULL;
+
+	if (sim_world.calm && p && p->state == END_GONE && !p->rst_seen && e->received != p->sent)
+		sim_fail("end %x sees RST after %u of %u bytes in a calm world", e->id, e->received,
+			 p->sent);
+}
+
 // ---- scripts -----------------------------------------------------------------------------------
 
 static uint32_t random_size(void)
@@ -106,7 +116,7 @@ struct end_script end_random_script(bool is_client)
 		.resets = sim_chance(100),
 	};
 
-	s.reset_after = (uint32_t)sim_random(2000);
+	s.reset_after = (uint32_t)sim_random(sim_chance(200) ? 600000 : 2000);
 	s.stall_after = sim_chance(150) ? (uint32_t)sim_random(5000) : UINT32_MAX;
 	s.stall_ns = sim_random(4 * NS_PER_S);
 	if (is_client && sim_chance(100))

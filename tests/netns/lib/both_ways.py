@@ -4,11 +4,9 @@
   both_ways.py serve duplex PORT BYTES   sends so much while it reads to the end
   both_ways.py serve answer PORT BYTES   an HTTP answer of so much to every request of a connection
   both_ways.py serve refuse PORT         answers 413 while the upload is still coming, and closes
-  both_ways.py serve trickle PORT        after the client's end one byte a second, for so many as it asked for
   both_ways.py duplex IP PORT BYTES ROUNDS
   both_ways.py half IP PORT BYTES CLIENTS    half-closes behind its request and reads the answer
-  both_ways.py upload IP PORT ROUNDS         sends on until it cannot, then reads
-  both_ways.py trickle IP PORT SECONDS
+  both_ways.py upload IP PORT BYTES ROUNDS   sends so much or until it cannot, then reads
 
 The clients print how many of how many went wrong, and the first reason."""
 import os
@@ -86,16 +84,6 @@ def refuse(c):
     c.close()  # what is unread makes it a reset
 
 
-def trickle_server(c):
-    wanted = b""
-    while part := c.recv(100):
-        wanted += part
-    for _ in range(int(wanted)):
-        time.sleep(1)
-        c.sendall(b".")
-    c.close()
-
-
 def guarded(handle, c):
     try:
         handle(c)
@@ -104,8 +92,7 @@ def guarded(handle, c):
 
 
 def serve(what, port, size=0):
-    handle = {"duplex": lambda c: both_ways(c, size), "answer": lambda c: answer(c, size), "refuse": refuse,
-              "trickle": trickle_server}[what]
+    handle = {"duplex": lambda c: both_ways(c, size), "answer": lambda c: answer(c, size), "refuse": refuse}[what]
     s = listen(port)
     while True:
         c, _ = s.accept()
@@ -139,11 +126,11 @@ def half(ip, port, size):
     return None if head.startswith(b"HTTP/1.1 200") and got == size else f"end after {got}"
 
 
-def upload(ip, port):
+def upload(ip, port, size):
     c = dial(ip, port)
     try:
         c.sendall(request("POST", ip, 1 << 30))
-        send_all(c, 8 << 20)
+        send_all(c, size)
     except OSError:
         pass
     got = b""
@@ -154,14 +141,6 @@ def upload(ip, port):
         if not got:
             return f"no answer: {e}"
     return None if got.startswith(b"HTTP/1.1 413") and got.endswith(b"too much\n") else f"got {got!r}"
-
-
-def trickle(ip, port, seconds):
-    c = dial(ip, port)
-    c.sendall(b"%d" % seconds)
-    c.shutdown(socket.SHUT_WR)
-    got = read_to_end(c)
-    return None if got == seconds else f"end after {got}"
 
 
 def report(outcomes):
@@ -192,11 +171,9 @@ def main():
     elif what == "duplex":
         for _ in range(numbers[2]):
             guarded_client(lambda: both_ways(dial(ip, numbers[0]), numbers[1]), outcomes)
-    elif what == "upload":
-        for _ in range(numbers[1]):
-            guarded_client(lambda: upload(ip, numbers[0]), outcomes)
     else:
-        guarded_client(lambda: trickle(ip, *numbers), outcomes)
+        for _ in range(numbers[2]):
+            guarded_client(lambda: upload(ip, *numbers[:2]), outcomes)
     report(outcomes)
 
 
