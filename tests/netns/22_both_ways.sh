@@ -37,3 +37,4 @@ for pod in near server; do
 	same "$pod: an answer before the upload's end, L7" "0 of 80" \
 		"$(client upload "$(pod_ip $pod)" 8080 900000 80)"
 done
+logged "the log says how the pod's connection failed" n1 '.end == "server_reset" and (.detail // "" | test("EPIPE|ECONNRESET"))'
