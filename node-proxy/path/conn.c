@@ -438,7 +438,7 @@ void conn_on_io(struct conn *c, const struct ring_completion *done)
 // by it (leg_pending_on_source), and nothing is to follow it.
 static bool conn_may_send_lazily(const struct conn *c)
 {
-	return c->state == CONN_OPEN && !c->write_shut && !c->send_cut &&
+	return c->state == CONN_OPEN && !c->write_shut && !c->awaited && !c->send_cut &&
 	       c->out.bytes <= SEND_LAZY_BYTES_MAX;
 }
 

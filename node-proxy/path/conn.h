@@ -81,6 +81,7 @@ struct conn {
 	bool read_bulk;	 // the last receive filled its buffer: single-shot ones take a large one
 	bool send_cut;	 // the socket did not take the last send whole: the next one waits for room
 	bool send_steps; // a send cannot wait for room: each takes what there is, CONN_OP_ROOM tells of more
+	bool awaited; // the owner waits for the end of what is queued: no send is lazy
 	bool no_room; // there is none just now
 };
 

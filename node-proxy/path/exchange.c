@@ -415,6 +415,7 @@ static enum step exchange_done(struct exchange *x)
 			exchange_close_leg(x, s);
 		else if (exchange_ends_well(x))
 			leg_write_fin(&x->leg[s]);
+		leg_await_sent(&x->leg[s]);
 	}
 	exchange_set_timer(x, exchange_ends_well(x) ? LINGER_MS : USER_TIMEOUT_MS);
 	return exchange_jump(x, linger_enter);

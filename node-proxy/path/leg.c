@@ -113,6 +113,12 @@ uint32_t leg_pending(const struct leg *l)
 	return l->type == LEG_TCP ? l->conn->out.bytes : l->out.bytes;
 }
 
+void leg_await_sent(struct leg *l)
+{
+	if (l->type == LEG_TCP && l->conn)
+		l->conn->awaited = true;
+}
+
 uint32_t leg_pending_on_source(const struct leg *l)
 {
 	uint32_t pending = leg_pending(l);

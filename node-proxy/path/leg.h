@@ -55,6 +55,8 @@ enum err must_check leg_write(struct leg *l, struct slice data);
 void leg_write_fin(struct leg *l);
 // Bytes accepted and not yet on their way.
 uint32_t leg_pending(const struct leg *l);
+// Their end is waited for from here on.
+void leg_await_sent(struct leg *l);
 // As many of them as hold up whoever they came from. So few that the end of their send is not told
 // (SEND_LAZY_BYTES_MAX) are none: nobody may wait for them, whatever lies unread besides.
 uint32_t leg_pending_on_source(const struct leg *l);

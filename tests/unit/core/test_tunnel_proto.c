@@ -157,6 +157,7 @@ static void test_hello(void **state)
 	struct tunnel_hello v = {.version = TUNNEL_PROTO_VERSION,
 				 .group = "0123456789abcde",
 				 .bulk = true,
+				 .resets_on_bulk = true,
 				 .generation = {1ull << 40, UINT64_MAX}},
 			    got;
 
@@ -169,6 +170,7 @@ static void test_hello(void **state)
 	assert_int_equal(got.version, v.version);
 	assert_memory_equal(got.group, v.group, sizeof(v.group));
 	assert_true(got.bulk);
+	assert_true(got.resets_on_bulk);
 	assert_int_equal(got.generation.epoch, v.generation.epoch);
 	assert_int_equal(got.generation.counter, v.generation.counter);
 	for (size_t n = 0; n < p.len; n++)

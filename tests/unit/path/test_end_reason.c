@@ -75,6 +75,28 @@ static void unknown_words_are_resets(void **state)
 	}
 }
 
+// Whoever was refused something is cut at once, also where the other node says so.
+static void what_was_refused_goes_behind_nothing(void **state)
+{
+	static const enum end_reason behind[] = {END_CLIENT_RESET, END_SERVER_RESET,
+						 END_CONNECT_TIMEOUT, END_TUNNEL_LOST,
+						 END_IDLE_TIMEOUT};
+	static const enum tunnel_reason cuts[] = {TUNNEL_REASON_DENIED,
+						  TUNNEL_REASON_POLICY_CHANGED,
+						  TUNNEL_REASON_OVERLOADED, TUNNEL_REASON_IDENTITY,
+						  TUNNEL_REASON_DESTINATION};
+	uint32_t n = 0;
+
+	(void)state;
+	for (int r = -1; r <= END_COUNT; r++)
+		n += end_reason_goes_behind((enum end_reason)r);
+	assert_int_equal(n, sizeof(behind) / sizeof(behind[0]));
+	for (size_t i = 0; i < n; i++)
+		assert_true(end_reason_goes_behind(behind[i]));
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++)
+		assert_false(end_reason_goes_behind(end_reason_from_tunnel(cuts[i])));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -82,6 +104,7 @@ int main(void)
 		cmocka_unit_test(every_reason_can_be_told),
 		cmocka_unit_test(what_is_told_comes_back_as_what_it_was),
 		cmocka_unit_test(unknown_words_are_resets),
+		cmocka_unit_test(what_was_refused_goes_behind_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
