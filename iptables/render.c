@@ -159,6 +159,20 @@ static void put_scope(struct buf *b, const struct rules_config *c, enum family f
 	put_node_ports(b, c, "NODES", target);
 }
 
+// No pod has business at a node's tunnel or at policy-sync. It would come there with its node's address
+// (masquerade), and its crowd of half-open connections would be taken for that node's.
+static void put_guard(struct buf *b, const struct rules_config *c, enum family f)
+{
+	char rest[160];
+
+	for (uint32_t i = 0; i < c->uplink_count; i++) {
+		snprintf(rest, sizeof(rest), "-i %s -j RETURN", c->uplinks[i]);
+		put_rule(b, "GUARD", rest);
+	}
+	put_rule(b, "GUARD", "-m addrtype --dst-type LOCAL -j DROP");
+	put_networks(b, &c->nodes, f, "GUARD", "-j DROP");
+}
+
 // Runs before connection tracking. Untracked packets are invisible to every DNAT and masquerade that
 // follows, whoever wrote it and in whichever framework; kube-proxy's nftables mode heeds nothing else.
 static void put_raw(struct buf *b, const struct rules_config *c, enum family f)
@@ -167,6 +181,11 @@ static void put_raw(struct buf *b, const struct rules_config *c, enum family f)
 
 	snprintf(mark, sizeof(mark), "-j MARK --set-xmark 0x%x/0x%x", c->routing.mark,
 		 c->routing.mark_mask);
+	snprintf(rest, sizeof(rest),
+		 "-p tcp -m multiport --dports %u,%u -j " RENDER_CHAIN_PREFIX "GUARD",
+		 c->tunnel_port, c->sync_port);
+	put_rule(b, "PREROUTING", rest);
+	put_guard(b, c, f);
 	// A segment of a connection that the proxy holds: both legs, and tunnels. A first SYN never belongs to
 	// one: where it meets a TIME_WAIT of ours, only TPROXY (mangle) finds the listener for it.
 	put_rule(b, "PREROUTING",
@@ -261,8 +280,8 @@ static void put_mangle(struct buf *b, const struct rules_config *c, enum family 
 
 const char *const *render_chains(enum table t)
 {
-	static const char *const raw[] = {"PREROUTING", "SCOPE",  "LOCAL", "NODES",
-					  "OURS",	"OUTPUT", NULL};
+	static const char *const raw[] = {"PREROUTING", "GUARD", "SCOPE",  "LOCAL",
+					  "NODES",	"OURS",	 "OUTPUT", NULL};
 	static const char *const mangle[] = {"PREROUTING", "SCOPE",   "LOCAL",	 "NODES",
 					     "OURS",	   "CAPTURE", "FORWARD", NULL};
 	static const char *const nat[] = {"PREROUTING", "POSTROUTING", NULL};

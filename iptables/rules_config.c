@@ -253,6 +253,7 @@ struct key {
 static const struct key keys[] = {
 	SET(capture_port, capture_port, set_number16),
 	SET(tunnel_port, tunnel_port, set_number16),
+	SET(sync_port, sync_port, set_number16),
 	SET(mark, routing.mark, set_number32),
 	SET(mark_mask, routing.mark_mask, set_number32),
 	SET(route_table, routing.route_table, set_number32),
@@ -374,6 +375,7 @@ enum err rules_config_parse(struct slice text, struct rules_config *out, struct 
 {
 	*out = (struct rules_config){.capture_port = 15001,
 				     .tunnel_port = 14443,
+				     .sync_port = 9443,
 				     .routing = {.mark = 0x00500000,
 						 .mark_mask = 0x00f00000,
 						 .route_table = 15001,

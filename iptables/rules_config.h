@@ -53,6 +53,7 @@ struct routing {
 struct rules_config {
 	uint16_t capture_port; // TPROXY's target on loopback
 	uint16_t tunnel_port;  // never captured where the node itself is the destination
+	uint16_t sync_port; // policy-sync's: like tunnel_port out of the pods' reach on every node
 	struct routing routing;
 	uint32_t poll_ms; // between two verifications when nothing happened
 	enum backend backend;

@@ -21,6 +21,11 @@ void metrics_sample_worker(struct worker *w, uint64_t argument, struct buf *out)
 	};
 
 	(void)argument;
+	for (int r = 0; r < HOLDER_RESOURCES; r++) {
+		s.resource_used[r] = w->holders.used[r];
+		s.resource_limit[r] = w->holders.limit[r];
+	}
+	memcpy(s.share_refusals, w->holders.refused, sizeof(s.share_refusals));
 	buf_put(out, &s, sizeof(s));
 }
 
@@ -150,6 +155,39 @@ static void put_responses(struct buf *out, const struct metrics_sample *workers,
 							   c * sizeof(uint64_t)));
 }
 
+static void put_resource(struct buf *out, const struct metrics_sample *workers, uint32_t count,
+			 const char *name, const char *help, size_t offset)
+{
+	put_head(out, name, "gauge", help);
+	for (uint32_t r = 0; r < HOLDER_RESOURCES; r++)
+		buf_printf(out, "%s{resource=\"%s\"} %llu\n", name,
+			   holder_resource_name((enum holder_resource)r),
+			   (unsigned long long)sum(workers, count, offset + r * sizeof(uint64_t)));
+}
+
+// What holders share, and whom it was refused for having his share (path/holder.h).
+static void put_holders(struct buf *out, const struct metrics_sample *workers, uint32_t count)
+{
+	static const char name[] = "portcullis_share_refusals_total";
+	const size_t offset = offsetof(struct metrics_sample, share_refusals);
+	const uint32_t roles = HOLDER_EVERYBODY + 1;
+
+	put_resource(out, workers, count, "portcullis_resource_used",
+		     "What connections, streams and tunnels hold.",
+		     offsetof(struct metrics_sample, resource_used));
+	put_resource(out, workers, count, "portcullis_resource_limit", "What they may hold.",
+		     offsetof(struct metrics_sample, resource_limit));
+	put_head(out, name, "counter", "Refused or ended because a holder has his share.");
+	for (uint32_t i = 0; i < HOLDER_RESOURCES * roles; i++) {
+		if (i % roles == HOLDER_NOBODY)
+			continue;
+		buf_printf(out, "%s{resource=\"%s\",holder=\"%s\"} %llu\n", name,
+			   holder_resource_name((enum holder_resource)(i / roles)),
+			   holder_role_name((enum holder_role)(i % roles)),
+			   (unsigned long long)sum(workers, count, offset + i * sizeof(uint64_t)));
+	}
+}
+
 static void put_turn_histogram(struct buf *out, const struct metrics_sample *workers,
 			       uint32_t count)
 {
@@ -235,6 +273,7 @@ void metrics_write(struct buf *out, const struct metrics_sample *workers, uint32
 			sum(workers, count, metrics[i].offset));
 	put_ended(out, workers, count);
 	put_responses(out, workers, count);
+	put_holders(out, workers, count);
 	put_turn(out, workers, count);
 	put_turn_histogram(out, workers, count);
 	put_loader(out, loader);

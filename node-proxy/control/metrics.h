@@ -18,6 +18,8 @@ struct metrics_sample {
 	uint64_t chunks_used, chunks_limit, exchanges_limit;
 	uint64_t tls_heap_bytes, tls_allocations;
 	uint64_t pool_objects_taken;
+	uint64_t resource_used[HOLDER_RESOURCES], resource_limit[HOLDER_RESOURCES];
+	uint64_t share_refusals[HOLDER_RESOURCES][HOLDER_EVERYBODY + 1];
 };
 
 void metrics_write(struct buf *out, const struct metrics_sample *workers, uint32_t count,

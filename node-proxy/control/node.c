@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #include "control/takeover.h"
 #include "io/crypto.h"
 #include "io/sock.h"
+#include "path/limits.h"
 #include "path/worker.h"
 
 #define BACKLOG		     4096
@@ -253,6 +255,19 @@ static void *node_worker_thread(void *context)
 	return NULL;
 }
 
+// A worker's part of what the process may open.
+static uint32_t node_descriptors(uint32_t workers)
+{
+	struct rlimit files = {.rlim_cur = CONNS_MAX};
+	uint64_t each;
+
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	each = files.rlim_cur > 2 * DESCRIPTORS_RESERVED
+		       ? (files.rlim_cur - DESCRIPTORS_RESERVED) / workers
+		       : files.rlim_cur / 2 / workers;
+	return each < CONNS_MAX ? (uint32_t)each : CONNS_MAX;
+}
+
 static enum err node_start_worker(struct node *n, uint32_t index, struct reason *why)
 {
 	struct node_worker *w = &n->workers[index];
@@ -265,6 +280,7 @@ static enum err node_start_worker(struct node *n, uint32_t index, struct reason 
 		.node = slice_str(c->node),
 		.mark = c->mark,
 		.exchanges_max = EXCHANGES_MAX,
+		.descriptors_max = node_descriptors(c->workers),
 		.requests_under_way = REQUESTS_UNDER_WAY,
 		.log_exchanges = strcmp(c->access_log, "off") != 0,
 		.limits = n->limits,

@@ -285,11 +285,15 @@ static struct io_uring_sqe *ring_sqe(struct ring *r, struct io_op *op, enum io_k
 	return sqe;
 }
 
-void ring_accept(struct ring *r, struct io_op *op, int fd)
+void ring_accept(struct ring *r, struct io_op *op, int fd, bool many)
 {
+	const int flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
 	struct io_uring_sqe *sqe = ring_sqe(r, op, IO_ACCEPT);
 
-	io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (many)
+		io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, flags);
+	else
+		io_uring_prep_accept(sqe, fd, NULL, NULL, flags);
 	io_uring_sqe_set_data(sqe, op);
 }
 

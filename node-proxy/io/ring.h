@@ -83,7 +83,8 @@ void ring_free(struct ring *r);
 
 // Verbs only queue; they go to the kernel at the next ring_turn (or when the queue is full, at
 // once). They cannot fail: errors come as completions.
-void ring_accept(struct ring *r, struct io_op *op, int fd);
+// many: one after another until it is cancelled; else one.
+void ring_accept(struct ring *r, struct io_op *op, int fd, bool many);
 // bytes_max: of one (single-shot) receive; 0: what a buffer holds.
 void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot,
 	       uint32_t bytes_max);

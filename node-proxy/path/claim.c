@@ -4,6 +4,7 @@
 // to be one pod of that node; the destination has to be an enrolled pod of this one. So a
 // stolen node key impersonates that node's workloads and no others.
 // A check that fails is held for a moment if the sender's snapshot is newer than ours.
+#include "path/holding.h"
 #include "path/mux.h"
 #include "path/stages.h"
 #include "path/worker.h"
@@ -138,12 +139,13 @@ static enum step claim_try(struct exchange *x, bool may_hold)
 	if (!x->check_failed)
 		x->check_failed = claim_destination(x, s);
 	if (!x->check_failed) {
+		holding_open_done(x);
 		exchange_forget_claim(x);
 		exchange_cancel_timer(x);
 		return STEP_NEXT;
 	}
 	if (may_hold && generation_cmp(x->claim->open.generation, snapshot_generation(s)) > 0)
-		return STEP_WAIT;
+		return holding_open_waits(x) ? STEP_WAIT : STEP_DONE;
 	x->worker->counters.checks_failed++;
 	return exchange_end(x, END_PEER_REFUSED);
 }

@@ -41,7 +41,17 @@ static struct conn *conn_new(struct worker *w, int fd, enum conn_state state, en
 	c->events = events;
 	c->owner = owner;
 	w->counters.conns_open++;
+	holder_take(&w->holders, &c->holders, HOLDER_DESCRIPTORS);
 	return c;
+}
+
+void conn_held_by(struct conn *c, const struct holder_set *holders)
+{
+	struct holder_table *t = &c->worker->holders;
+
+	holder_give(t, &c->holders, HOLDER_DESCRIPTORS);
+	c->holders = *holders;
+	holder_take(t, &c->holders, HOLDER_DESCRIPTORS);
 }
 
 struct conn *conn_new_open(struct worker *w, int fd, enum ring_group group,
@@ -240,6 +250,7 @@ static void conn_free(struct conn *c)
 	queue_clear(&c->out, conn_chunks(c));
 	c->state = CONN_CLOSED;
 	w->counters.conns_open--;
+	holder_give(&w->holders, &c->holders, HOLDER_DESCRIPTORS);
 	// A conn on the dirty or starved list is taken off when that list is walked; until then it
 	// must not go back to the pool.
 	if (c->dirty || c->starved)

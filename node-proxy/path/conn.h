@@ -12,6 +12,7 @@
 #include "io/ring.h"
 #include "io/timer.h"
 #include "path/fair.h"
+#include "path/holder.h"
 #include "path/queue.h"
 
 struct worker;
@@ -65,6 +66,7 @@ struct conn {
 	uint64_t until_ns;			 // of that: when at the latest
 	uint32_t look_ms;			 // of that: after how long it is looked at again
 	int send_error; // errno: the far end takes no more; what it sent before is still being read
+	struct holder_set holders;		 // who holds the descriptor
 	int fd;
 	enum conn_state state;
 	enum ring_group group;
@@ -99,6 +101,8 @@ struct conn *conn_new_open(struct worker *w, int fd, enum ring_group group,
 // A descriptor from sock_dial; the connect is armed at once.
 struct conn *conn_new_connect(struct worker *w, int fd, struct addr_port to, enum ring_group group,
 			      const struct conn_events *events, void *owner);
+// Counted as held by them until it is closed; until then by nobody.
+void conn_held_by(struct conn *c, const struct holder_set *holders);
 void conn_read_start(struct conn *c);
 void conn_read_pause(struct conn *c);
 // Multishot from the next receive on, unless this source has outrun its sink before.

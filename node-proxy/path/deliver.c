@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "io/sock.h"
 #include "path/conn.h"
+#include "path/holding.h"
 #include "path/mux.h"
 #include "path/stages.h"
 #include "path/worker.h"
@@ -36,13 +37,15 @@ static bool deliver_dial(struct exchange *x)
 	if (addr_eq(x->client.addr, x->target.addr) ||
 	    addr_is_v4(x->client.addr) != addr_is_v4(x->target.addr))
 		options.source = deliver_node_address(x);
-	if (sock_dial(x->target, &options, &fd) != ERR_OK)
+	if (!holding_destination(x) || !holding_has_room(x, HOLDER_DESCRIPTORS) ||
+	    sock_dial(x->target, &options, &fd) != ERR_OK)
 		return false;
 	c = conn_new_connect(w, fd, x->target, RING_GROUP_STREAM, &leg_conn_events, &x->leg[UP]);
 	if (!c) {
 		close(fd);
 		return false;
 	}
+	conn_held_by(c, &x->holders);
 	leg_init_tcp(&x->leg[UP], x, UP, c, false);
 	return true;
 }

@@ -3,6 +3,7 @@
 // bytes, timer, pinned snapshot, end.
 #include "path/exchange.h"
 
+#include "path/holding.h"
 #include "path/http.h"
 #include "path/pressure.h"
 #include "path/stages.h"
@@ -50,31 +51,53 @@ _Static_assert(UNREAD_HUGE_BYTES >= TUNNEL_CREDIT_MAX, "what a stream was promis
 struct unread_class {
 	uint32_t bytes;
 	struct pool *pool;
+	enum holder_resource resource;
 };
 
 // The smallest that holds so many; a class without a pool: none does.
 static struct unread_class unread_class_of(struct worker *w, size_t bytes)
 {
 	if (bytes <= UNREAD_SMALL_BYTES)
-		return (struct unread_class){UNREAD_SMALL_BYTES, &w->small};
+		return (struct unread_class){UNREAD_SMALL_BYTES, &w->small, HOLDER_HEADS_SMALL};
 	if (bytes <= UNREAD_LARGE_BYTES)
-		return (struct unread_class){UNREAD_LARGE_BYTES, &w->large};
+		return (struct unread_class){UNREAD_LARGE_BYTES, &w->large, HOLDER_HEADS_LARGE};
 	if (bytes <= UNREAD_HUGE_BYTES)
-		return (struct unread_class){UNREAD_HUGE_BYTES, &w->huge};
+		return (struct unread_class){UNREAD_HUGE_BYTES, &w->huge, HOLDER_HEADS_HUGE};
 	return (struct unread_class){0};
 }
 
-static void unread_free(struct worker *w, struct unread *u)
+static void unread_free(struct exchange *x, enum side side)
 {
-	if (u->ptr)
-		pool_put(unread_class_of(w, u->cap).pool, u->ptr);
+	struct unread *u = &x->unread[side];
+	struct holder_set by = holding_of_side(x, side);
+
+	if (u->ptr) {
+		struct unread_class class = unread_class_of(x->worker, u->cap);
+
+		pool_put(class.pool, u->ptr);
+		holder_give(&x->worker->holders, &by, class.resource);
+	}
 	*u = (struct unread){0};
 }
 
-// Room for so many bytes behind those that are left.
-static bool unread_reserve(struct worker *w, struct unread *u, size_t bytes)
+static uint8_t *unread_take(struct exchange *x, enum side side, const struct unread_class *class)
 {
-	struct unread_class class = unread_class_of(w, u->len + bytes);
+	struct holder_set by = holding_of_side(x, side);
+	uint8_t *bytes;
+
+	if (!class->pool || !holding_has_room(x, class->resource))
+		return NULL;
+	bytes = pool_get_raw(class->pool);
+	if (bytes)
+		holder_take(&x->worker->holders, &by, class->resource);
+	return bytes;
+}
+
+// Room for so many bytes behind those that are left.
+static bool unread_reserve(struct exchange *x, enum side side, size_t bytes)
+{
+	struct unread *u = &x->unread[side];
+	struct unread_class class = unread_class_of(x->worker, u->len + bytes);
 	struct unread bigger = {.len = u->len, .cap = class.bytes};
 
 	if (u->start + u->len + bytes <= u->cap)
@@ -84,22 +107,24 @@ static bool unread_reserve(struct worker *w, struct unread *u, size_t bytes)
 		u->start = 0;
 		return true;
 	}
-	bigger.ptr = class.pool ? pool_get_raw(class.pool) : NULL;
+	bigger.ptr = unread_take(x, side, &class);
 	if (!bigger.ptr)
 		return false;
 	if (u->len > 0)
 		memcpy(bigger.ptr, u->ptr + u->start, u->len);
-	unread_free(w, u);
+	unread_free(x, side);
 	*u = bigger;
 	return true;
 }
 
-static bool unread_append(struct worker *w, struct unread *u, struct slice data)
+static bool unread_append(struct exchange *x, enum side side, struct slice data)
 {
-	if (!unread_reserve(w, u, data.len))
+	struct unread *u = &x->unread[side];
+
+	if (!unread_reserve(x, side, data.len))
 		return false;
 	memcpy(u->ptr + u->start + u->len, data.ptr, data.len);
-	w->counters.bytes_copied += data.len;
+	x->worker->counters.bytes_copied += data.len;
 	u->len += (uint32_t)data.len;
 	return true;
 }
@@ -119,14 +144,14 @@ static void exchange_settle(struct exchange *x, enum side s, bool borrowed)
 
 	x->in[s] = (struct slice){0};
 	if (x->ended) {
-		unread_free(x->worker, u);
+		unread_free(x, s);
 	} else if (borrowed) {
-		if (rest.len > 0 && !unread_append(x->worker, u, rest)) {
+		if (rest.len > 0 && !unread_append(x, s, rest)) {
 			exchange_end(x, END_OVERLOADED);
 			exchange_finish(x);
 		}
 	} else if (rest.len == 0) {
-		unread_free(x->worker, u);
+		unread_free(x, s);
 	} else {
 		u->start = (uint32_t)(rest.ptr - u->ptr);
 		u->len = (uint32_t)rest.len;
@@ -244,9 +269,10 @@ void exchange_on_data(struct exchange *x, enum side s, struct slice data)
 
 	if (x->ended)
 		return;
+	holding_renew(x);
 	if (borrowed)
 		x->in[s] = data;
-	else if (unread_append(x->worker, &x->unread[s], data))
+	else if (unread_append(x, s, data))
 		exchange_view(x, s);
 	else
 		exchange_end(x, END_OVERLOADED);
@@ -434,6 +460,7 @@ static void exchange_finish(struct exchange *x)
 	exchange_close_legs(x);
 	http_free(x);
 	admission_leave(x);
+	holding_end(x);
 	x->ended = true;
 	x->next_dead = w->dead;
 	w->dead = x;
@@ -459,7 +486,8 @@ void exchange_free_dead(struct worker *w)
 
 		w->dead = x->next_dead;
 		for (int s = 0; s < SIDES; s++)
-			unread_free(w, &x->unread[s]);
+			unread_free(x, (enum side)s);
+		holding_forget(x);
 		exchange_forget_claim(x);
 		if (x->previous)
 			x->previous->next = x->next;

@@ -12,6 +12,7 @@
 #include "io/timer.h"
 #include "path/admission.h"
 #include "path/end_reason.h"
+#include "path/holder.h"
 #include "path/leg.h"
 #include "path/record.h"
 
@@ -121,6 +122,16 @@ struct exchange {
 	uint8_t turn_requests; // looked at in this turn
 	uint32_t turn;
 	struct admission_place admission;
+	// what it holds, and by whom (holding.h)
+	struct holder_set holders;
+	struct holder_set held_by; // as its place was counted
+	struct holder_place places[HOLDER_ROLES];
+	uint64_t renewed_ns; // bytes came, in steps of HOLDER_RENEW_MS
+	bool counted;
+	bool open_waits;
+	bool crowded; // it ended for want of crowded_resource, of which crowded_role has its share
+	uint8_t crowded_resource;
+	uint8_t crowded_role;
 	uint32_t linger_bytes;
 	uint32_t linger_pending;
 	struct claim *claim; // of an inbound stream, until it has been checked

@@ -6,15 +6,6 @@
 #include "path/stages.h"
 #include "path/worker.h"
 
-static bool identify_is_uplink(const struct worker *w, uint32_t ifindex)
-{
-	for (uint32_t i = 0; i < w->config.uplink_count; i++) {
-		if (w->config.uplinks[i] == ifindex)
-			return true;
-	}
-	return false;
-}
-
 // From outside the node: a node's own process, or somebody that no proxy vouches for.
 static void identify_remote(struct exchange *x, const struct snapshot *s)
 {
@@ -32,7 +23,7 @@ static bool identify_now(struct exchange *x)
 	const struct snapshot *s = x->pin->snapshot;
 	const struct workload *from = snapshot_workload_by_addr(s, x->client.addr);
 
-	if (identify_is_uplink(w, x->ifindex)) {
+	if (worker_is_uplink(w, x->ifindex)) {
 		identify_remote(x, s);
 		return true;
 	}

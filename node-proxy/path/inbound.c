@@ -3,6 +3,7 @@
 // connection to a local pod runs, whether it came by tunnel or (from enforce on) from this node.
 #include "path/inbound.h"
 
+#include "path/holding.h"
 #include "path/mux.h"
 #include "path/stages.h"
 #include "path/worker.h"
@@ -42,11 +43,12 @@ bool inbound_open(struct mux *m, uint32_t stream, const struct tunnel_open *open
 		w->counters.overloaded++;
 		return false;
 	}
+	x->client = open->client;
 	x->flow = fair_flow(open->client.addr);
 	down = &x->leg[DOWN];
 	down->side = DOWN;
 	down->exchange = x;
-	if (!inbound_keep_claim(x, open) ||
+	if (!inbound_keep_claim(x, open) || !holding_begin_opened(x, slice_str(m->node)) ||
 	    mux_attach(m, down, stream, open->credit, TUNNEL_CREDIT_INITIAL) != ERR_OK) {
 		exchange_end(x, END_OVERLOADED);
 		exchange_abort(x);

@@ -88,7 +88,7 @@
 #define TUNNEL_PING_MS	       10000
 #define TUNNEL_SILENCE_MS      30000
 #define TUNNEL_BACKOFF_MIN_MS  50
-#define TUNNEL_BACKOFF_MAX_MS  5000
+#define TUNNEL_BACKOFF_MAX_MS  1000 // a node that is back is dialled within so long
 // Hostile peers: events in one second of one tunnel beyond which it is closed.
 #define TUNNEL_OPENS_PER_S_MAX	       50000
 #define TUNNEL_RESETS_PER_S_MAX	       50000
@@ -96,5 +96,23 @@
 #define TUNNEL_CREDITS_PER_S_MAX       200000
 #define TUNNEL_EMPTY_DATA_PER_S_MAX    1000
 #define TUNNEL_SKIPPED_BYTES_PER_S_MAX (1u << 20)
-#define TUNNEL_HELD_OPENS_MAX	       1024
 #define HELD_OPEN_MS		       1000
+// OPENs of all peers that are held; accepted tunnels on which nobody has proven himself: one node may have half
+// of them, all strangers together four fifths.
+#define HELD_OPENS_MAX 1024
+#define HANDSHAKES_MAX 1024
+// Of strangers' failed handshakes so many are logged a second; all are counted.
+#define STRANGERS_LOGGED_PER_S 10
+// Holders of anything (holder.h), and what share of what is free one of them may come to hold.
+#define HOLDERS_MAX		 65536
+#define HOLDER_SOURCE_SHARE	 1
+#define HOLDER_NODE_SHARE	 4
+#define HOLDER_DESTINATION_SHARE 4
+// Who has been quiet for so long makes room when his holder wants more than his share; and how exactly that
+// is known.
+#define HOLDER_QUIET_MS 5000
+#define HOLDER_RENEW_MS 1000
+// What holders share of the pools is less than all: what goes in a turn is given back at its end. So many
+// descriptors of the process are for other things than connections.
+#define HOLDER_POOL_SLACK(pool) ((pool) / 16)
+#define DESCRIPTORS_RESERVED	512

@@ -8,6 +8,7 @@
 #include "io/crypto.h"
 #include "io/sock.h"
 #include "path/conn.h"
+#include "path/handshake.h"
 #include "path/mux_send.h"
 #include "path/peer.h"
 #include "path/worker.h"
@@ -58,17 +59,22 @@ void mux_fail(struct mux *m, enum tunnel_reason reason, const char *log_reason)
 
 	if (m->state == MUX_DEAD)
 		return;
-	if (log_reason)
+	if (log_reason && handshake_may_log(m))
 		worker_log_tunnel(w, m, was_open ? "tunnel_closed" : "tunnel_failed", log_reason);
 	if (was_open)
 		w->counters.tunnels_open--;
 	m->state = MUX_DEAD;
 	mux_reset_streams(m, reason);
 	mux_bulk_part(m, was_open);
+	handshake_leave(m);
 	timer_cancel(&w->timers, &m->timer);
 	if (m->conn) {
 		// A record that did not fit whole is followed by nothing that could be read.
-		conn_end(m->conn, m->record_failed ? CONN_END_RESET : CONN_END_FLUSH);
+		// Who has to make room, or has said nothing, is waited for no longer.
+		bool cut = m->record_failed || (!was_open && (reason == TUNNEL_REASON_OVERLOADED ||
+							      reason == TUNNEL_REASON_TIMEOUT));
+
+		conn_end(m->conn, cut ? CONN_END_RESET : CONN_END_FLUSH);
 		m->conn = NULL;
 	}
 	if (m->peer)
@@ -187,6 +193,10 @@ static void mux_handshake(struct mux *m)
 		mux_fail(m, TUNNEL_REASON_IDENTITY, why.text);
 		return;
 	}
+	if (m->server && !handshake_proven(m)) {
+		mux_fail(m, TUNNEL_REASON_OVERLOADED, "too many tunnels of this node");
+		return;
+	}
 	// A client's TLS 1.3 handshake ends before the server has looked at its certificate: streams
 	// wait for the server's HELLO, so that a refusal costs a dial and no stream. The server says it when
 	// it has read the client's: then a bulk connection is known to its tunnel before it is used.
@@ -228,6 +238,23 @@ bool mux_is_up(const struct mux *m)
 	return m->state == MUX_GREETING || m->state == MUX_OPEN || m->state == MUX_GOAWAY;
 }
 
+// False: m has failed.
+static bool mux_start_tls(struct mux *m)
+{
+	struct reason why = {0};
+	struct tls_context *context = m->server ? m->worker->tls_server : m->worker->tls_client;
+
+	m->state = MUX_HANDSHAKE;
+	if (!context || tls_session_new(context, m->server, mux_sink, m, &m->tls) != ERR_OK) {
+		mux_fail(m, TUNNEL_REASON_OVERLOADED, "no certificate yet, or out of TLS memory");
+		return false;
+	}
+	if (m->server || tls_handshake(m->tls, &why) == ERR_AGAIN)
+		return true;
+	mux_fail(m, TUNNEL_REASON_IDENTITY, why.text);
+	return false;
+}
+
 static void mux_on_data(struct conn *c, struct slice ciphertext)
 {
 	struct mux *m = c->owner;
@@ -237,6 +264,8 @@ static void mux_on_data(struct conn *c, struct slice ciphertext)
 	if (m->state == MUX_LINGER)
 		return;
 	m->last_received_ns = w->now_ns;
+	if (!m->tls && !mux_start_tls(m))
+		return;
 	tls_offer(m->tls, ciphertext);
 	if (m->state == MUX_HANDSHAKE)
 		mux_handshake(m);
@@ -270,27 +299,9 @@ static void mux_on_sent(struct conn *c, uint32_t bytes)
 		mux_mark_dirty(m);
 }
 
-static void mux_start_tls(struct mux *m)
-{
-	struct reason why = {0};
-	struct tls_context *context = m->server ? m->worker->tls_server : m->worker->tls_client;
-
-	m->state = MUX_HANDSHAKE;
-	if (!context || tls_session_new(context, m->server, mux_sink, m, &m->tls) != ERR_OK) {
-		mux_fail(m, TUNNEL_REASON_OVERLOADED, "no certificate yet, or out of TLS memory");
-		return;
-	}
-	if (m->server)
-		return;
-	enum err err = tls_handshake(m->tls, &why);
-
-	if (err != ERR_AGAIN)
-		mux_fail(m, TUNNEL_REASON_IDENTITY, why.text);
-}
-
 static void mux_on_connected(struct conn *c)
 {
-	mux_start_tls(c->owner);
+	(void)mux_start_tls(c->owner);
 }
 
 static void mux_on_failed(struct conn *c, int error)
@@ -314,6 +325,7 @@ static struct mux *mux_new(struct worker *w, bool server)
 		return NULL;
 	m->worker = w;
 	m->server = server;
+	m->holding = HOLDER_RESOURCES;
 	m->next_slot = 1;
 	m->timer.tag = TIMER_MUX;
 	m->next = w->muxes_list;
@@ -334,8 +346,6 @@ void mux_accept(struct worker *w, int fd)
 		w->counters.tunnels_failed++;
 		return;
 	}
-	sock_tune(fd, USER_TIMEOUT_MS);
-	sock_bound_unsent(fd, TUNNEL_UNSENT_BYTES);
 	m->conn = conn_new_open(w, fd, RING_GROUP_TUNNEL, &mux_conn_events, m);
 	if (!m->conn || sock_accepted(fd, &m->remote, &destination, &ifindex) != ERR_OK) {
 		if (!m->conn)
@@ -343,12 +353,16 @@ void mux_accept(struct worker *w, int fd)
 		mux_fail(m, TUNNEL_REASON_OVERLOADED, "out of descriptors");
 		return;
 	}
-	mux_set_timer(m, TUNNEL_HANDSHAKE_MS);
-	mux_start_tls(m);
-	if (m->conn) {
-		conn_read_many(m->conn);
-		conn_read_start(m->conn);
+	if (!handshake_enter(m)) {
+		mux_fail(m, TUNNEL_REASON_OVERLOADED, NULL);
+		return;
 	}
+	sock_tune(fd, USER_TIMEOUT_MS);
+	sock_bound_unsent(fd, TUNNEL_UNSENT_BYTES);
+	mux_set_timer(m, TUNNEL_HANDSHAKE_MS);
+	m->state = MUX_HANDSHAKE; // TLS begins with the first byte: who says nothing has no session
+	conn_read_many(m->conn);
+	conn_read_start(m->conn);
 }
 
 // Connects m, whose node, remote and group are set. False: m has failed.

@@ -8,6 +8,7 @@
 
 #include "io/timer.h"
 #include "io/tls.h"
+#include "path/holder.h"
 #include "path/leg.h"
 
 enum mux_state {
@@ -61,6 +62,9 @@ struct mux {
 	uint64_t leave_by_ns; // server: its streams end by then; 0: they may stay
 	uint64_t retire_ns;   // dialling side: new streams take a new tunnel from then on
 	uint8_t key_pin[32];
+	struct holder_set holders; // handshake.h
+	enum holder_resource holding;
+	struct holder_place unproven[HOLDER_ROLES];
 	struct addr_port remote;
 	// streams
 	struct mux_page *pages[STREAMS_PER_TUNNEL_MAX / MUX_PAGE];

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "io/sock.h"
 #include "path/conn.h"
+#include "path/holding.h"
 #include "path/stages.h"
 #include "path/worker.h"
 
@@ -33,8 +34,9 @@ void outbound_capture(struct worker *w, int fd)
 	x->flow = fair_flow(client.addr);
 	x->dialled = x->target = dialled;
 	x->ifindex = ifindex;
-	sock_tune(fd, USER_TIMEOUT_MS);
-	c = conn_new_open(w, fd, RING_GROUP_STREAM, &leg_conn_events, &x->leg[DOWN]);
+	c = NULL;
+	if (holding_begin_captured(x) && holding_has_room(x, HOLDER_DESCRIPTORS))
+		c = conn_new_open(w, fd, RING_GROUP_STREAM, &leg_conn_events, &x->leg[DOWN]);
 	if (!c) {
 		sock_reset_on_close(fd);
 		close(fd);
@@ -43,6 +45,8 @@ void outbound_capture(struct worker *w, int fd)
 		exchange_abort(x);
 		return;
 	}
+	conn_held_by(c, &x->holders);
+	sock_tune(fd, USER_TIMEOUT_MS);
 	leg_init_tcp(&x->leg[DOWN], x, DOWN, c, true);
 	exchange_start(x);
 }

@@ -2,6 +2,7 @@
 // Stage tunnel: a stream to the node where the destination pod runs. Bytes go on behind the OPEN
 // without waiting for the answer. A tunnel that cannot be had within the connect timeout ends
 // the exchange; one that is only being dialled is waited for.
+#include "path/holding.h"
 #include "path/mux.h"
 #include "path/peer.h"
 #include "path/stages.h"
@@ -13,7 +14,7 @@ static enum step tunnel_try(struct exchange *x)
 	struct mux *m = peer ? peer_mux(peer, x->node) : NULL;
 	struct leg *up = &x->leg[UP];
 
-	if (!peer)
+	if (!peer || !holding_destination(x))
 		return exchange_end(x, END_OVERLOADED);
 	if (!m || m->state != MUX_OPEN)
 		return STEP_WAIT; // EVENT_RECHECK when there is one

@@ -38,7 +38,22 @@ uint64_t worker_random(struct worker *w)
 	return v * 0x2545f4914f6cdd1dull;
 }
 
+bool worker_is_uplink(const struct worker *w, uint32_t ifindex)
+{
+	for (uint32_t i = 0; i < w->config.uplink_count; i++) {
+		if (w->config.uplinks[i] == ifindex)
+			return true;
+	}
+	return false;
+}
+
 // ---- listeners ---------------------------------------------------------------------------------
+
+// Of those who dial the tunnel, one a turn: a crowd of strangers makes no turn longer.
+static void worker_arm_accept(struct worker *w, struct listener *l)
+{
+	ring_accept(w->ring, &l->accept, l->fd, l->kind == LISTENER_CAPTURE);
+}
 
 void worker_listen(struct worker *w, enum listener_kind kind, int fd)
 {
@@ -50,7 +65,7 @@ void worker_listen(struct worker *w, enum listener_kind kind, int fd)
 	l->cancel.tag = WORKER_OP_CANCEL_ACCEPT;
 	// Without a snapshot everything would be refused: clients wait in the backlog instead.
 	if (w->pin)
-		ring_accept(w->ring, &l->accept, fd);
+		worker_arm_accept(w, l);
 }
 
 static void worker_start_listening(struct worker *w)
@@ -59,7 +74,7 @@ static void worker_start_listening(struct worker *w)
 		struct listener *l = &w->listeners[i];
 
 		if (!l->accept.armed && !w->draining)
-			ring_accept(w->ring, &l->accept, l->fd);
+			worker_arm_accept(w, l);
 	}
 }
 
@@ -113,7 +128,7 @@ static void worker_rearm_listeners(struct worker *w)
 
 		if (l->rearm && !w->draining && !l->accept.armed) {
 			l->rearm = false;
-			ring_accept(w->ring, &l->accept, l->fd);
+			worker_arm_accept(w, l);
 		}
 	}
 }
@@ -444,6 +459,23 @@ static void worker_make_pools(struct worker *w)
 	pool_init(&w->records, TLS_RECORD_PLAINTEXT_MAX + 1, 2, TUNNELS_MAX);
 }
 
+static void worker_make_holders(struct worker *w)
+{
+	uint32_t exchanges = w->config.exchanges_max;
+	const uint32_t limit[HOLDER_RESOURCES] = {
+		[HOLDER_EXCHANGES] = exchanges - HOLDER_POOL_SLACK(exchanges),
+		[HOLDER_DESCRIPTORS] = w->config.descriptors_max,
+		[HOLDER_HEADS_SMALL] = UNREAD_SMALL_MAX,
+		[HOLDER_HEADS_LARGE] = UNREAD_LARGE_MAX,
+		[HOLDER_HEADS_HUGE] = UNREAD_HUGE_MAX,
+		[HOLDER_HANDSHAKES] = HANDSHAKES_MAX,
+		[HOLDER_TUNNELS] = TUNNELS_MAX - HANDSHAKES_MAX,
+		[HOLDER_OPENS] = HELD_OPENS_MAX,
+	};
+
+	holder_table_init(&w->holders, limit, w->config.seed);
+}
+
 #define WORKER_POOLS 12
 
 static void worker_list_pools(struct worker *w, struct pool *out[WORKER_POOLS])
@@ -481,6 +513,7 @@ enum err worker_new(const struct worker_config *config, struct ring *ring, struc
 	w->random_state = config->seed | 1;
 	w->next_exchange_id = 1;
 	worker_make_pools(w);
+	worker_make_holders(w);
 	w->send_vectors = calloc(WORKER_SEND_VECTORS, sizeof(*w->send_vectors));
 	w->message = calloc(1, sizeof(*w->message));
 	w->plaintext = malloc(WORKER_PLAINTEXT_BYTES);
@@ -524,5 +557,6 @@ void worker_free(struct worker *w)
 	worker_list_pools(w, pools);
 	for (size_t i = 0; i < WORKER_POOLS; i++)
 		pool_deinit(pools[i]);
+	holder_table_deinit(&w->holders);
 	free(w);
 }

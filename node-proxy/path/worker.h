@@ -10,6 +10,7 @@
 #include "io/timer.h"
 #include "path/admission.h"
 #include "path/exchange.h"
+#include "path/holder.h"
 #include "path/inbox.h"
 #include "path/mux.h"
 #include "path/queue.h"
@@ -72,6 +73,7 @@ struct worker_config {
 	uint32_t uplinks[8];
 	uint32_t uplink_count;
 	uint32_t exchanges_max;
+	uint32_t descriptors_max;    // of this worker's connections
 	uint32_t requests_under_way; // of a workload, while others ask too
 	uint64_t seed;
 	bool log_exchanges;
@@ -107,6 +109,9 @@ struct worker {
 	struct pool mux_pages;
 	struct pool records; // plaintext being filled for a tunnel
 	struct admission admission;
+	struct holder_table holders;
+	uint64_t strangers_logged_at; // this second ...
+	uint32_t strangers_logged;    // ... so many
 	// lists of the turn
 	struct fair_queue dirty_conns;
 	struct conn *starved_conns;
@@ -162,6 +167,8 @@ static inline const struct snapshot *worker_snapshot(const struct worker *w)
 {
 	return w->pin ? w->pin->snapshot : NULL;
 }
+// Does that interface lead to no local pod?
+bool worker_is_uplink(const struct worker *w, uint32_t ifindex);
 struct snapshot_pin *worker_pin(struct worker *w);
 void worker_unpin(struct worker *w, struct snapshot_pin *pin);
 // Small fast PRNG for choices that need no secrecy (load spreading, jitter).

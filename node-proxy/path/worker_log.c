@@ -103,6 +103,22 @@ static struct record log_fixed(const struct exchange *x)
 	};
 }
 
+// Which holder has his share of what: a pod and an address are named by other members of the line.
+static struct slice log_crowd(const struct exchange *x, char text[static 128])
+{
+	static const char *const whose[] = {
+		[HOLDER_SOURCE] = "the source has its share of ",
+		[HOLDER_NODE] = "the source's node has its share of ",
+		[HOLDER_DESTINATION] = "the destination has its share of ",
+		[HOLDER_NOBODY] = "none left: ",
+		[HOLDER_EVERYBODY] = "none left: ",
+	};
+
+	snprintf(text, 128, "%s%s", whose[x->crowded_role],
+		 holder_resource_name((enum holder_resource)x->crowded_resource));
+	return slice_str(text);
+}
+
 void worker_log_exchange(struct exchange *x)
 {
 	struct worker *w = x->worker;
@@ -110,6 +126,7 @@ void worker_log_exchange(struct exchange *x)
 	char source[SPIFFE_ID_MAX], destination[SPIFFE_ID_MAX];
 	char source_pod[POD_NAME_MAX], destination_pod[POD_NAME_MAX], service[POD_NAME_MAX];
 	char detail[LOG_DETAIL_MAX];
+	char crowd[128];
 
 	log_count(w, x);
 	if (!w->config.log_exchanges)
@@ -139,6 +156,8 @@ void worker_log_exchange(struct exchange *x)
 	}
 	if (x->check_failed)
 		strings[RECORD_DETAIL] = slice_str(x->check_failed);
+	if (x->crowded)
+		strings[RECORD_DETAIL] = log_crowd(x, crowd);
 	if (x->leg[DOWN].type == LEG_STREAM && x->leg[DOWN].mux)
 		strings[RECORD_NODE] = slice_str(x->leg[DOWN].mux->node);
 	log_decision(x, &r, strings);

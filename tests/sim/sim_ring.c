@@ -155,9 +155,9 @@ static struct sim_op *ring_queue(struct ring *r, struct io_op *op, enum io_kind 
 	return o;
 }
 
-void ring_accept(struct ring *r, struct io_op *op, int fd)
+void ring_accept(struct ring *r, struct io_op *op, int fd, bool many)
 {
-	ring_queue(r, op, IO_ACCEPT, fd)->multishot = true;
+	ring_queue(r, op, IO_ACCEPT, fd)->multishot = many;
 }
 
 void ring_recv(struct ring *r, struct io_op *op, int fd, enum ring_group group, bool multishot,

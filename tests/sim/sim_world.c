@@ -105,6 +105,7 @@ static void worker_start(uint32_t node, uint32_t index)
 		.uplinks = {UPLINK},
 		.uplink_count = 1,
 		.exchanges_max = 256,
+		.descriptors_max = 512,
 		.requests_under_way = sim.knobs.under_way,
 		.seed = sim_random(UINT64_MAX),
 		.log_exchanges = true,

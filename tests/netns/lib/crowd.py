@@ -5,6 +5,8 @@
   crowd.py serve PORT                 a line "echo" is answered in kind, a line "pour" with bytes for ever
   crowd.py idle HOST PORT COUNT       COUNT connections, each has echoed once; until a line is read
   crowd.py stalled HOST PORT COUNT    COUNT connections that asked to be poured on and never read
+  crowd.py besiege HOST PORT COUNT FROM    COUNT connections that never say anything, each dialled again when it is
+                                      cut; until a line is read
   crowd.py ask HOST PORT COUNT        COUNT echoes one after another: their 50th, 99th, 100th percentile, us
 """
 import json
@@ -88,6 +90,34 @@ def gather(host, port, count, first, then):
     print(json.dumps({"cut": cut}), flush=True)
 
 
+def besiege(host, port, count, source):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    poll = select.epoll()
+    poll.register(sys.stdin, select.EPOLLIN)
+    everybody = {}
+    until = time.monotonic() + 60
+
+    def dial():
+        c = socket.socket(family)
+        c.setblocking(False)
+        c.bind((source, 0))
+        c.connect_ex((host, int(port)))
+        everybody[c.fileno()] = c
+        poll.register(c, select.EPOLLHUP | select.EPOLLERR | select.EPOLLIN)
+
+    for _ in range(int(count)):
+        dial()
+    print("besieged", flush=True)
+    while time.monotonic() < until:
+        for fd, _ in poll.poll(1, 100):
+            if fd == sys.stdin.fileno():
+                return
+            poll.unregister(fd)
+            everybody.pop(fd).close()
+            dial()
+        select.select([], [], [], 0.05)
+
+
 def ask(host, port, count):
     c = socket.create_connection((host, int(port)), 20)
     c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -110,6 +140,8 @@ def main():
         gather(*arguments, b"echo\n", lambda c: c.recv(100))
     elif verb == "stalled":
         gather(*arguments, b"pour\n", lambda c: None)
+    elif verb == "besiege":
+        besiege(*arguments)
     else:
         ask(*arguments)
 

@@ -7,6 +7,9 @@ line: certified, forged, opened, "refused <number>", "closed <why>", "no certifi
 
   impostor.py certify ADDR:PORT NODE TOKEN-FILE TRUST-FILE DIR    asks policy-sync, as a node does
   impostor.py forge NODE TRUST-FILE DIR                           makes a CA and a certificate by it
+  impostor.py hoard ADDR:PORT DIR COUNT DESTINATION-UID DESTINATION-IP PORT
+                                          COUNT streams of a pod that a newer snapshot may know: how many are
+                                          refused within half a second
   impostor.py open ADDR:PORT DIR KIND UID NAMESPACE ACCOUNT CLIENT-IP DESTINATION-UID DESTINATION-IP PORT
 """
 import ipaddress
@@ -17,6 +20,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import time
 
 TIMEOUT_S = 5
 SCHEMA = 2  # SNAPSHOT_SCHEMA_VERSION
@@ -134,12 +138,37 @@ def frame(kind, stream, payload):
     return struct.pack(">II", kind << 24 | len(payload), stream) + payload
 
 
-def open_stream(where, directory, kind, uid, namespace, account, client, to_uid, to_ip, to_port):
+def tunnel_to(where, directory):
     s = dial(where, "portcullis/1", directory=directory)
-    hello = pack({1: 1, 2: os.urandom(16), 3: 0, 4: 0, 5: 0})
-    claim = pack({1: KINDS[kind], 2: address(client), 3: 40000, 4: uid, 5: namespace, 6: account,
-                  7: to_uid, 8: address(to_ip), 9: int(to_port), 10: 0, 11: 0})
-    s.sendall(frame(TUNNEL_HELLO, 0, hello) + frame(TUNNEL_OPEN, 0x10001, claim))
+    s.sendall(frame(TUNNEL_HELLO, 0, pack({1: 1, 2: os.urandom(16), 3: 0, 4: 0, 5: 0})))
+    return s
+
+
+def claim(kind, uid, namespace, account, client, to_uid, to_ip, to_port, epoch=0):
+    return pack({1: KINDS[kind], 2: address(client), 3: 40000, 4: uid, 5: namespace, 6: account,
+                 7: to_uid, 8: address(to_ip), 9: int(to_port), 10: epoch, 11: 0})
+
+
+def hoard(where, directory, count, to_uid, to_ip, to_port):
+    s = tunnel_to(where, directory)
+    for i in range(int(count)):
+        opened = claim("workload", f"uid-unborn-{i}", "shop", "client", "10.245.1.99", to_uid, to_ip, to_port, 1 << 40)
+        s.sendall(frame(TUNNEL_OPEN, 0x10001 + i, opened))
+    refused, until = 0, time.monotonic() + 0.5
+    try:
+        while time.monotonic() < until:
+            s.settimeout(max(0.01, until - time.monotonic()))
+            word, _ = struct.unpack(">II", receive(s, 8))
+            receive(s, word & 0xFFFFFF)
+            refused += word >> 24 in (TUNNEL_REFUSED, TUNNEL_RESET)
+    except TimeoutError:
+        pass
+    return refused
+
+
+def open_stream(where, directory, *what):
+    s = tunnel_to(where, directory)
+    s.sendall(frame(TUNNEL_OPEN, 0x10001, claim(*what)))
     while True:
         word, _ = struct.unpack(">II", receive(s, 8))
         payload = receive(s, word & 0xFFFFFF)
@@ -150,7 +179,7 @@ def open_stream(where, directory, kind, uid, namespace, account, client, to_uid,
 
 
 def main():
-    verb = {"certify": certify, "forge": forge, "open": open_stream}[sys.argv[1]]
+    verb = {"certify": certify, "forge": forge, "open": open_stream, "hoard": hoard}[sys.argv[1]]
     try:
         print(verb(*sys.argv[2:]))
     except OSError as e:

@@ -315,6 +315,7 @@ static void *real_worker_run(void *argument)
 	struct worker_config config = {.count = 1,
 				       .node = SLICE_LIT("n1"),
 				       .exchanges_max = 16,
+				       .descriptors_max = 64,
 				       .requests_under_way = 1,
 				       .siblings = r->test->inboxes,
 				       .log_event_fd = -1};

@@ -148,7 +148,7 @@ static inline void connect_pair(int fds[2])
 
 	fds[0] = socket_for(&at);
 	storage = at;
-	ring_accept(ring, &accepting, listener);
+	ring_accept(ring, &accepting, listener, true);
 	ring_connect(ring, &connecting, fds[0], &storage);
 	memset(&storage, 0xff, sizeof(storage)); // copied at once
 	assert_int_equal(finish(&connecting), 0);
