@@ -78,6 +78,7 @@ struct ss_node {
 	struct slice key_pins;
 	struct slice zone;
 	bool ingress; // may claim sources outside the cluster
+	bool meshed;  // its pods' addresses come by its tunnel or not at all
 };
 
 // Which effective policy covers a port of a workload.

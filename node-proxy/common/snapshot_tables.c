@@ -47,6 +47,7 @@ static const struct field node_fields[] = {
 	F(4, FIELD_BYTES, ss_node, key_pins, NODE_PINS_MAX *NODE_PIN_BYTES),
 	F(5, FIELD_BYTES, ss_node, zone, 255),
 	F(6, FIELD_BOOL, ss_node, ingress, 0),
+	F(7, FIELD_BOOL, ss_node, meshed, 0),
 };
 TABLE(node, ss_node);
 

@@ -25,6 +25,7 @@ enum member {
 	MEMBER_FROM_SHA256,
 	MEMBER_SHA256,
 	MEMBER_BYTES,
+	MEMBER_CAPTURE,
 };
 
 struct writer {
@@ -118,6 +119,7 @@ static void put_members(struct writer *w, const struct sync_message *m)
 	put_digest(w, MEMBER_FROM_SHA256, m->from_sha256);
 	put_digest(w, MEMBER_SHA256, m->sha256);
 	put_bytes(w, MEMBER_BYTES, m->bytes);
+	put_number(w, MEMBER_CAPTURE, m->capture);
 }
 
 void sync_encode(struct buf *out, const struct sync_message *m)
@@ -199,19 +201,43 @@ static void take_refs(struct cursor *c, struct arena *a, struct sync_message *ou
 	out->ref_count = count;
 }
 
-static void take_member(struct cursor *c, struct arena *a, uint64_t member,
-			struct sync_message *out)
+// False: not one of the numbers.
+static bool take_number(struct cursor *c, uint64_t member, struct sync_message *out)
 {
 	switch (member) {
 	case MEMBER_VERSION:
 		out->version = take_u32(c);
-		return;
+		return true;
 	case MEMBER_SCHEMA_MIN:
 		out->schema_min = take_u32(c);
-		return;
+		return true;
 	case MEMBER_SCHEMA_MAX:
 		out->schema_max = take_u32(c);
-		return;
+		return true;
+	case MEMBER_EPOCH:
+		out->generation.epoch = msgpack_read_uint(c);
+		return true;
+	case MEMBER_COUNTER:
+		out->generation.counter = msgpack_read_uint(c);
+		return true;
+	case MEMBER_NOT_AFTER:
+		out->not_after_unix_s = msgpack_read_uint(c);
+		return true;
+	case MEMBER_RENEW_AT:
+		out->renew_at_unix_s = msgpack_read_uint(c);
+		return true;
+	case MEMBER_CAPTURE:
+		out->capture = take_u32(c);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void take_member(struct cursor *c, struct arena *a, uint64_t member,
+			struct sync_message *out)
+{
+	switch (member) {
 	case MEMBER_NODE:
 		out->node = msgpack_read_bytes(c);
 		return;
@@ -220,12 +246,6 @@ static void take_member(struct cursor *c, struct arena *a, uint64_t member,
 		return;
 	case MEMBER_PUBLIC_KEY:
 		out->public_key = msgpack_read_bytes(c);
-		return;
-	case MEMBER_EPOCH:
-		out->generation.epoch = msgpack_read_uint(c);
-		return;
-	case MEMBER_COUNTER:
-		out->generation.counter = msgpack_read_uint(c);
 		return;
 	case MEMBER_REFS:
 		take_refs(c, a, out);
@@ -238,12 +258,6 @@ static void take_member(struct cursor *c, struct arena *a, uint64_t member,
 		return;
 	case MEMBER_TRUST_PEM:
 		out->trust_pem = msgpack_read_bytes(c);
-		return;
-	case MEMBER_NOT_AFTER:
-		out->not_after_unix_s = msgpack_read_uint(c);
-		return;
-	case MEMBER_RENEW_AT:
-		out->renew_at_unix_s = msgpack_read_uint(c);
 		return;
 	case MEMBER_SECTION:
 		take_section_name(c, &out->section);
@@ -258,7 +272,8 @@ static void take_member(struct cursor *c, struct arena *a, uint64_t member,
 		out->bytes = msgpack_read_bytes(c);
 		return;
 	default:
-		msgpack_skip(c); // a later version's
+		if (!take_number(c, member, out))
+			msgpack_skip(c); // a later version's
 	}
 }
 

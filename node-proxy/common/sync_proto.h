@@ -13,6 +13,8 @@
 //         COMMIT {generation, digest over all refs}
 //   node  ACK {generation} | NACK {generation, reason}
 //   node  INSTALLED {not_after} once its workers use a CERTIFICATE, or {reason}: it cannot be used
+//   node  PING {capture} when it has changed, and once a connection: do the rules steer all that its pods
+//         say through it? Silence says nothing.
 //   both  PING every 10 s of silence; 30 s of silence end the connection
 #pragma once
 
@@ -41,6 +43,12 @@ enum sync_frame {
 	SYNC_FRAME_COUNT
 };
 
+enum sync_capture {
+	SYNC_CAPTURE_UNKNOWN = 0,
+	SYNC_CAPTURE_STANDS,
+	SYNC_CAPTURE_REMOVED, // by the operator, on that node
+};
+
 // One message of any type; members that the type does not name are zero.
 struct sync_message {
 	enum sync_frame type;
@@ -61,6 +69,7 @@ struct sync_message {
 	uint8_t from_sha256[32];
 	uint8_t sha256[32];
 	struct slice bytes;
+	uint32_t capture; // enum sync_capture
 };
 
 void sync_encode(struct buf *out, const struct sync_message *m);

@@ -18,12 +18,14 @@
 #include "common/log.h"
 #include "control/holdings.h"
 #include "control/last_good.h"
+#include "control/rules_status.h"
 #include "control/sync_client.h"
 
-#define SAVE_AFTER_MS  1000 // a burst of changes is one write
-#define POLL_MAX_MS    1000
-#define LINKS_RETRY_MS 1000
-#define BEHIND_LOG_MS  LOADER_BEHIND_MAX_MS
+#define SAVE_AFTER_MS	1000 // a burst of changes is one write
+#define POLL_MAX_MS	1000
+#define LINKS_RETRY_MS	1000
+#define BEHIND_LOG_MS	LOADER_BEHIND_MAX_MS
+#define CAPTURE_LOOK_MS 1000
 
 enum loader_poll { POLL_STOP = 0, POLL_PUBLISHER, POLL_LINKS, POLL_SYNC, POLL_COUNT };
 
@@ -42,6 +44,8 @@ struct loader {
 	uint64_t save_at_ns;		// 0: the file is as new as what is held
 	uint64_t links_retry_ns;	// 0: the pins are published
 	uint64_t behind_log_ns;
+	enum sync_capture capture_told; // on this connection
+	uint64_t capture_look_ns;
 	char last_good[PATH_MAX];
 	pthread_mutex_t lock; // of status
 	struct loader_status status;
@@ -271,6 +275,7 @@ static void loader_on_ended(void *context)
 	struct loader *l = context;
 
 	holdings_abandon(l->holdings);
+	l->capture_told = SYNC_CAPTURE_UNKNOWN;
 }
 
 static struct slice loader_on_trust(void *context)
@@ -358,6 +363,30 @@ static void loader_log_behind(struct loader *l, uint64_t now_ns)
 		  LOG_S("reason", s->wanted_refused ? s->refusal.text : "it has not come in yet"));
 }
 
+// From then on others believe our pods' addresses from our tunnel alone: so only what is certain is said. Rules
+// that are missing for a moment, or are not reported, end nothing.
+static void loader_tell_capture(struct loader *l, uint64_t now_ns)
+{
+	struct sync_message m = {.type = SYNC_PING};
+	struct reason why = {0};
+
+	if (!l->options.run_directory || !sync_client_is_live(l->client) ||
+	    now_ns < l->capture_look_ns)
+		return;
+	l->capture_look_ns = now_ns + CAPTURE_LOOK_MS * NS_PER_MS;
+	enum err e = rules_status_check(l->options.run_directory, &why);
+
+	if (e == ERR_CLOSED)
+		m.capture = SYNC_CAPTURE_REMOVED;
+	else if (!e && publisher_adopted(l->publisher).counter > 0)
+		m.capture = SYNC_CAPTURE_STANDS;
+	if (m.capture == SYNC_CAPTURE_UNKNOWN || m.capture == l->capture_told)
+		return;
+	l->capture_told = (enum sync_capture)m.capture;
+	e = sync_client_send(l->client, &m, now_ns);
+	(void)e; // a lost connection is the client's to handle, and the next one is told again
+}
+
 static void loader_note_status(struct loader *l)
 {
 	pthread_mutex_lock(&l->lock);
@@ -399,6 +428,7 @@ static void loader_turn(struct loader *l, const struct pollfd *polled)
 	if (polled[POLL_SYNC].revents || now_ns >= sync_client_due_ns(l->client))
 		sync_client_turn(l->client, now_ns);
 	loader_renew(l, now_ns);
+	loader_tell_capture(l, now_ns);
 	if (l->links_retry_ns != 0 && now_ns >= l->links_retry_ns)
 		loader_publish_links(l, now_ns);
 	if (l->save_at_ns != 0 && now_ns >= l->save_at_ns)

@@ -32,6 +32,8 @@ enum err rules_status_check(const char *run_dir, struct reason *why)
 
 	if (!root)
 		err = err_because(ERR_MALFORMED, why, "rules.json cannot be read");
+	else if (!verified && error && strcmp(error, "removed") == 0)
+		err = err_because(ERR_CLOSED, why, "rules were removed");
 	else if (clock_unix_ms() > at + RULES_AGE_MAX_MS)
 		err = err_because(ERR_STALE, why, "portcullis-rules has not reported for a while");
 	else if (!verified)

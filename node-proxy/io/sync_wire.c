@@ -90,10 +90,10 @@ enum err sync_wire_next(struct sync_wire *w, struct arena *a, uint64_t now_ns,
 		e = sync_decode(slice_make(w->in.ptr + w->at, w->in.len - w->at), a, out, &used);
 		if (e == ERR_OK) {
 			w->at += used;
-			if (out->type != SYNC_PING)
-				return ERR_OK;
-			if (!sync_wire_may_ping(w, now_ns))
+			if (out->type == SYNC_PING && !sync_wire_may_ping(w, now_ns))
 				return ERR_MALFORMED;
+			if (out->type != SYNC_PING || out->capture)
+				return ERR_OK;
 			continue;
 		}
 		if (e != ERR_AGAIN)

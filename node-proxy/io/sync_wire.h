@@ -30,7 +30,7 @@ void sync_wire_init(struct sync_wire *w, struct tls_stream *stream, size_t frame
 		    uint64_t now_ns);
 void sync_wire_deinit(struct sync_wire *w);
 // The next whole message; its slices live until the next call. ERR_AGAIN: none now; ERR_TOO_LARGE,
-// ERR_MALFORMED, ERR_CLOSED, ...: the connection is of no use any more. PINGs are swallowed.
+// ERR_MALFORMED, ERR_CLOSED, ...: the connection is of no use any more. PINGs that say nothing are swallowed.
 enum err must_check sync_wire_next(struct sync_wire *w, struct arena *a, uint64_t now_ns,
 				   struct sync_message *out);
 // ERR_FULL: too much is unsent; ERR_TOO_LARGE: larger than any frame may be.

@@ -6,6 +6,16 @@
 #include "path/stages.h"
 #include "path/worker.h"
 
+// Is it a pod whose own node brings what it says? That node does so by tunnel: somebody on the link only
+// wears the address.
+static bool identify_is_worn(const struct snapshot *s, const struct workload *from)
+{
+	const struct ss_node *node =
+		from && from->record.enrolled ? snapshot_node_by_name(s, from->record.node) : NULL;
+
+	return node && node->meshed;
+}
+
 // From outside the node: a node's own process, or somebody that no proxy vouches for.
 static void identify_remote(struct exchange *x, const struct snapshot *s)
 {
@@ -25,7 +35,7 @@ static bool identify_now(struct exchange *x)
 
 	if (worker_is_uplink(w, x->ifindex)) {
 		identify_remote(x, s);
-		return true;
+		return !identify_is_worn(s, from);
 	}
 	if (!from || !slice_eq(from->record.node, w->config.node))
 		return false;
@@ -57,6 +67,10 @@ enum step identify_enter(struct exchange *x)
 		return exchange_end(x, END_NO_SNAPSHOT);
 	if (identify_now(x))
 		return STEP_NEXT;
+	if (x->principal.type != PRINCIPAL_UNKNOWN) {
+		x->check_failed = "the pod's node brings what it says by tunnel: not from here";
+		return exchange_end(x, END_UNKNOWN_SOURCE);
+	}
 	x->worker->counters.held_sources++;
 	exchange_set_timer(x, snapshot_meta(x->pin->snapshot)->hold_timeout_ms);
 	return STEP_WAIT;

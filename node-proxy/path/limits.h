@@ -97,8 +97,8 @@
 #define TUNNEL_EMPTY_DATA_PER_S_MAX    1000
 #define TUNNEL_SKIPPED_BYTES_PER_S_MAX (1u << 20)
 #define HELD_OPEN_MS		       1000
-// OPENs of all peers that are held; accepted tunnels on which nobody has proven himself: one node may have half
-// of them, all strangers together four fifths.
+// OPENs of all peers that are held, of one node four fifths at most; accepted tunnels on which nobody has proven
+// himself, of one node half, of all strangers together four fifths.
 #define HELD_OPENS_MAX 1024
 #define HANDSHAKES_MAX 1024
 // Of strangers' failed handshakes so many are logged a second; all are counted.

@@ -117,7 +117,8 @@ void compile_nodes(struct compiler *c)
 			.addr_count = n->addr_count,
 			.tunnel_port = c->model->tunnel_port,
 			.zone = n->zone,
-			.ingress = n->ingress,
+			.ingress = n->ingress && labels_match(&c->model->ingress_nodes, &n->labels),
+			.meshed = !n->uncaptured, // once it has acknowledged capture: publish
 		};
 		struct reason why;
 		struct buf b;

@@ -369,6 +369,7 @@ void model_settle(struct model *m)
 	if (config) {
 		m->meta = config->meta;
 		m->tunnel_port = config->tunnel_port;
+		m->ingress_nodes = config->ingress_nodes;
 	}
 	imply_namespaces(m);
 	// What is compiled does not depend on which file says what.

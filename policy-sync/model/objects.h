@@ -68,7 +68,9 @@ struct node_object {
 	struct slice name, zone;
 	struct addr *addrs;
 	uint32_t addr_count;
+	struct labels labels;
 	bool ingress;
+	bool uncaptured; // its operator says that its pods' traffic is not captured
 };
 
 struct namespace_object {
@@ -182,6 +184,7 @@ struct data_object { // Secret, ConfigMap
 
 struct mesh_config {
 	struct ss_meta meta;
+	struct labels ingress_nodes; // which nodes may bring in what comes from outside; empty: all
 	uint16_t tunnel_port;
 };
 
@@ -225,7 +228,8 @@ struct model {
 	struct object_list pods, nodes, namespaces, services, slices, policies, limits;
 	uint64_t made_unix_ms;
 	struct ss_meta meta; // MeshConfig, or its defaults
-	bool incomplete;     // something that could be a policy is not known
+	struct labels ingress_nodes;
+	bool incomplete; // something that could be a policy is not known
 	uint16_t tunnel_port;
 };
 

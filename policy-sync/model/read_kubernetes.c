@@ -285,6 +285,9 @@ void *read_node(const struct reading *r)
 	// Any node may be one where traffic from outside comes in, unless it is told otherwise.
 	n->ingress = !(labels_get(&r->meta->labels, "portcullis.dev/ingress", &value) &&
 		       slice_eq_str(value, "false"));
+	n->uncaptured = labels_get(&r->meta->labels, "portcullis.dev/capture", &value) &&
+			slice_eq_str(value, "none");
+	n->labels = r->meta->labels;
 	return read_node_addresses(&status, n) ? n : NULL;
 }
 

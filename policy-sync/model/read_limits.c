@@ -312,7 +312,7 @@ static const struct word mesh_limit_rows[] = {
 	},
 	{
 		.name = "connectionsPerPod",
-		.says = "Open at once to one pod.",
+		.says = "Open at once of one pod, on its node.",
 		.example = "10000",
 		.since = "0.1",
 		.type = WORD_NUMBER,
@@ -354,6 +354,21 @@ static const struct word http_rows[] = {
 	},
 };
 static const struct words http_words = WORDS(http_rows, sizeof(struct ss_meta), NULL);
+
+static const struct word mesh_ingress_rows[] = {
+	{
+		.name = "nodeSelector",
+		.says = "Nodes whose word is taken for what comes from outside the cluster.",
+		.example = "{matchLabels: {edge: yes}}",
+		.since = "0.1",
+		.type = WORD_MAP,
+		.required = true,
+		.members = &words_label_selector,
+		WORD_AT(mesh_config, ingress_nodes),
+	},
+};
+static const struct words mesh_ingress_words =
+	WORDS(mesh_ingress_rows, sizeof(struct mesh_config), NULL);
 
 static const struct word mesh_rows[] = {
 	{
@@ -399,6 +414,13 @@ static const struct word mesh_rows[] = {
 		.type = WORD_MAP,
 		.members = &http_words,
 		WORD_AT(mesh_config, meta),
+	},
+	{
+		.name = "ingress",
+		.says = "What comes from outside the cluster.",
+		.since = "0.1",
+		.type = WORD_MAP,
+		.members = &mesh_ingress_words,
 	},
 };
 static const struct words mesh_spec_words = WORDS(mesh_rows, sizeof(struct mesh_config), NULL);

@@ -29,7 +29,7 @@ static const struct word selector_rows[] = {
 		.type = WORD_ANY,
 	},
 };
-static const struct words selector_words = WORDS(selector_rows, sizeof(struct labels), NULL);
+const struct words words_label_selector = WORDS(selector_rows, sizeof(struct labels), NULL);
 
 // ---- targets -----------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ static const struct word target_rows[] = {
 		.may_be_empty = true,
 		.with = "kind",
 		.with_choices = ON_POD,
-		.members = &selector_words,
+		.members = &words_label_selector,
 		WORD_AT(target, selector),
 	},
 };
@@ -200,7 +200,7 @@ static const struct word cluster_rows[] = {
 		.since = "0.1",
 		.type = WORD_MAP,
 		.may_be_empty = true,
-		.members = &selector_words,
+		.members = &words_label_selector,
 		WORD_AT(security_policy, namespace_selector),
 		.check = check_selector,
 	},

@@ -75,6 +75,8 @@ struct words {
 
 // What every object has beside its spec.
 extern const struct words words_metadata;
+// {matchLabels} into struct labels.
+extern const struct words words_label_selector;
 #define WORDS_OBJECT(spec_members, spec_may_be_empty)                                              \
 	{.name = "apiVersion", .says = "policy.portcullis.dev/v1alpha1", .since = "0.1"},          \
 		{.name = "kind", .says = "As above.", .since = "0.1"},                             \

@@ -126,6 +126,10 @@ static enum err must_check server_open_state(struct server *s, struct reason *wh
 		e = pins_open(path, &s->revoked, why);
 	if (e)
 		return e;
+	snprintf(path, sizeof(path), "%s/meshed", s->options.state_directory);
+	e = meshed_open(path, &s->meshed, why);
+	if (e)
+		return e;
 	e = rotation_new(s, &s->rotation);
 	if (e)
 		return err_because(e, why, "out of memory");
@@ -212,6 +216,7 @@ void server_free(struct server *s)
 	rotation_free(s->rotation);
 	pins_free(s->pins);
 	pins_free(s->revoked);
+	meshed_free(s->meshed);
 	trust_deinit(&s->trust);
 	if (s->listener.fd >= 0)
 		close(s->listener.fd);
@@ -255,7 +260,7 @@ static uint64_t server_refresh_due_ns(const struct server *s)
 	return quiet_ns < latest_ns ? quiet_ns : latest_ns;
 }
 
-// The nodes section as compiled, with the key pins put in.
+// The nodes section as compiled, with what nodes have shown put in: their keys, that they capture.
 static enum err must_check server_put_pins(const struct server *s, struct slice compiled,
 					   struct buf *out)
 {
@@ -276,6 +281,7 @@ static enum err must_check server_put_pins(const struct server *s, struct slice 
 		if (e)
 			break;
 		node.key_pins = pins_of(s->pins, key);
+		node.meshed = node.meshed && meshed_has(s->meshed, key);
 		buf_init_fixed(&b, bytes, sizeof(bytes));
 		snapshot_encode_node(&b, &node);
 		e = b.err;
@@ -436,6 +442,7 @@ static void server_drop_nodes(struct server *s)
 	struct subscriber *next;
 
 	pins_filter(s->pins, server_keep_pin, s);
+	meshed_filter(s->meshed, server_keep_pin, s);
 	for (struct subscriber *i = s->subscribers; i; i = next) {
 		next = i->next;
 		if (i->state == SUBSCRIBER_LIVE && !server_knows_node(s, slice_str(i->node)))
@@ -472,9 +479,11 @@ enum err server_publish(struct server *s, const struct section_input *inputs, ui
 enum err server_save_pins(struct server *s)
 {
 	// What is taken away first: a process that dies in between must not pin it again.
-	enum err e = pins_save(s->revoked);
+	enum err e = pins_save(s->revoked), meshed = meshed_save(s->meshed);
 
-	return e ? e : pins_save(s->pins);
+	if (!e)
+		e = pins_save(s->pins);
+	return e ? e : meshed;
 }
 
 enum err server_revoke_node(struct server *s, struct slice node, uint64_t now_ns,
@@ -497,6 +506,26 @@ enum err server_revoke_node(struct server *s, struct slice node, uint64_t now_ns
 	}
 	server_want_refresh(s, now_ns);
 	return ERR_OK;
+}
+
+void server_note_capture(struct server *s, const char *node, uint32_t capture, uint64_t now_ns)
+{
+	bool stands = capture == SYNC_CAPTURE_STANDS, changed = false;
+	enum err e = ERR_OK;
+
+	if (!stands && capture != SYNC_CAPTURE_REMOVED)
+		return;
+	e = meshed_set(s->meshed, slice_str(node), stands, &changed);
+	if (!e)
+		e = meshed_save(s->meshed);
+	if (e)
+		log_event(LOG_ERROR, "capture_not_noted", LOG_S("node", node),
+			  LOG_S("error", err_name(e)));
+	if (!changed)
+		return;
+	log_event(LOG_INFO, stands ? "node_captures" : "node_captures_no_more",
+		  LOG_S("node", node));
+	server_want_refresh(s, now_ns);
 }
 
 void server_bundle_changed(struct server *s, uint64_t now_ns)

@@ -8,6 +8,7 @@
 #include "common/addr.h"
 #include "common/memory.h"
 #include "publish/authenticate.h"
+#include "publish/meshed.h"
 #include "publish/pins.h"
 #include "publish/section_set.h"
 #include "publish/trust.h"
@@ -48,6 +49,7 @@ struct server {
 	struct trust trust;
 	struct pins *pins;
 	struct pins *revoked; // never pinned again, until no certificate of theirs is good any more
+	struct meshed *meshed;
 	struct control *control;
 	struct rotation *rotation;
 	struct generation generation;		    // of sets[0]
@@ -98,5 +100,7 @@ enum err must_check server_save_pins(struct server *s);
 // Takes all keys of a node away: its tunnels end, and it gets a certificate for another key only.
 enum err must_check server_revoke_node(struct server *s, struct slice node, uint64_t now_ns,
 				       struct reason *why);
+// A node says what its rules do (enum sync_capture); what it does not say changes nothing.
+void server_note_capture(struct server *s, const char *node, uint32_t capture, uint64_t now_ns);
 // The bundle has changed: file, certificates, sections.
 void server_bundle_changed(struct server *s, uint64_t now_ns);

@@ -199,6 +199,8 @@ static void subscriber_on_message(struct subscriber *s, const struct sync_messag
 		subscriber_on_answer(s, m, now_ns);
 	} else if (m->type == SYNC_INSTALLED) {
 		subscriber_on_installed(s, m, now_ns);
+	} else if (m->type == SYNC_PING) {
+		server_note_capture(s->server, s->node, m->capture, now_ns);
 	} else if (m->type == SYNC_RENEW && !s->renewing) {
 		if (m->public_key.len != sizeof(s->public_asked)) {
 			subscriber_log(s, LOG_WARN, "renewal_refused", "not a P-256 public key");

@@ -15,7 +15,7 @@ static const struct {
 	uint32_t fields;
 } all[] = {
 	{&snapshot_meta_table, sizeof(struct ss_meta), 9},
-	{&snapshot_node_table, sizeof(struct ss_node), 6},
+	{&snapshot_node_table, sizeof(struct ss_node), 7},
 	{&snapshot_port_policy_table, sizeof(struct ss_port_policy), 2},
 	{&snapshot_workload_table, sizeof(struct ss_workload), 9},
 	{&snapshot_endpoint_table, sizeof(struct ss_endpoint), 7},

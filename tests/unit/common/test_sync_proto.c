@@ -31,6 +31,7 @@ static struct sync_message whole(enum sync_frame type)
 		.renew_at_unix_s = 1,
 		.section = {SECTION_POLICIES, 0x7f},
 		.bytes = SLICE_LIT("section's bytes"),
+		.capture = SYNC_CAPTURE_REMOVED,
 	};
 
 	refs[0] = (struct section_ref){.name = {.kind = SECTION_META}, .bytes = 5};
@@ -71,6 +72,7 @@ static void check_equal(const struct sync_message *a, const struct sync_message 
 	assert_memory_equal(a->from_sha256, b->from_sha256, 32);
 	assert_memory_equal(a->sha256, b->sha256, 32);
 	assert_true(slice_eq(a->bytes, b->bytes));
+	assert_int_equal(a->capture, b->capture);
 }
 
 static void messages_come_back(void **state)

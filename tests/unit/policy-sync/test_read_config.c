@@ -352,6 +352,35 @@ static void upgrades(void **state)
 	}
 }
 
+// What is not said narrows nothing; what is said and empty is an error, never "all".
+static void ingress_nodes(void **state)
+{
+#define INGRESS(what)                                                                              \
+	OURS "kind: MeshConfig\nmetadata: {name: default}\nspec: {ingress: " what "}\n"
+	static const char *const bad[] = {
+		INGRESS("{}"),
+		INGRESS("{nodeSelector: {}}"),
+		INGRESS("{nodeSelector: {matchLabels: }}"),
+		INGRESS("{nodeSelector: {matchLabels: {a: b}}, nodes: [x]}"),
+		INGRESS("{nodeSelector: {matchLabels: {a: b}, matchExpressions: []}}"),
+	};
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t, INGRESS("{nodeSelector: {matchLabels: {edge: 'yes'}}}"));
+	assert_int_equal(t.findings.count, 0);
+	assert_int_equal(t.model->ingress_nodes.count, 1);
+	texts_close(&t);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		texts_open(&t);
+		texts_add(&t, bad[i]);
+		if (t.findings.errors == 0)
+			fail_msg("row %zu: %s", i, bad[i]);
+		texts_close(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +393,7 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(mesh_config),
 		cmocka_unit_test(upgrades),
+		cmocka_unit_test(ingress_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
