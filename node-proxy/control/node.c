@@ -28,6 +28,7 @@
 #include "io/crypto.h"
 #include "io/sock.h"
 #include "path/limits.h"
+#include "path/tally.h"
 #include "path/worker.h"
 
 #define BACKLOG		     4096
@@ -59,6 +60,7 @@ struct node {
 	struct takeover listeners; // all that a successor gets
 	struct ratelimit_table *limits;
 	size_t limits_bytes;
+	struct tally tally; // not a successor's: what drains here is not his
 	struct node_worker workers[CONFIG_WORKERS_MAX];
 	struct inbox *inboxes[CONFIG_WORKERS_MAX];
 	uint32_t workers_started;
@@ -284,6 +286,7 @@ static enum err node_start_worker(struct node *n, uint32_t index, struct reason 
 		.requests_under_way = REQUESTS_UNDER_WAY,
 		.log_exchanges = strcmp(c->access_log, "off") != 0,
 		.limits = n->limits,
+		.tally = &n->tally,
 		.siblings = n->inboxes,
 		.log_event_fd = accesslog_event_fd(n->log),
 	};

@@ -129,6 +129,7 @@ struct exchange {
 	uint64_t renewed_ns; // bytes came, in steps of HOLDER_RENEW_MS
 	bool counted;
 	bool open_waits;
+	uint32_t tally; // its place among its pod's, + 1; 0: not counted
 	bool crowded; // it ended for want of crowded_resource, of which crowded_role has its share
 	uint8_t crowded_resource;
 	uint8_t crowded_role;

@@ -2,6 +2,8 @@
 // See holding.h.
 #include "path/holding.h"
 
+#include "common/hash.h"
+#include "path/tally.h"
 #include "path/worker.h"
 
 static struct exchange *holding_of(struct holder_place *p, enum holder_role role)
@@ -70,15 +72,37 @@ static bool holding_begin(struct exchange *x)
 	return true;
 }
 
+// connectionsPerPod, over all workers.
+static bool holding_is_within_limit(struct exchange *x, uint64_t key)
+{
+	struct tally *t = x->worker->config.tally;
+	uint32_t max = x->pin ? snapshot_meta(x->pin->snapshot)->connections_per_pod_max : 0;
+
+	if (!t || max == 0)
+		return true;
+	uint32_t place = tally_add(t, key, max);
+
+	if (place == TALLY_FULL) {
+		holding_note(x, HOLDER_EXCHANGES, HOLDER_SOURCE);
+		x->crowded = false;
+		x->check_failed =
+			"the pod has as many connections as connectionsPerPod lets it have";
+		return false;
+	}
+	x->tally = place == TALLY_NOONE ? 0 : place + 1;
+	return true;
+}
+
 bool holding_begin_captured(struct exchange *x)
 {
 	struct holder_table *t = &x->worker->holders;
 	struct slice link = slice_make(&x->ifindex, sizeof(x->ifindex));
-	uint64_t key = worker_is_uplink(x->worker, x->ifindex)
-			       ? holder_key_of_addr(t, x->client.addr)
-			       : holder_key_of(t, HOLDER_KEY_LINK, link, (struct slice){0});
+	bool local = !worker_is_uplink(x->worker, x->ifindex);
+	uint64_t key = local ? holder_key_of(t, HOLDER_KEY_LINK, link, (struct slice){0})
+			     : holder_key_of_addr(t, x->client.addr);
 
-	return holding_use(x, HOLDER_SOURCE, key) && holding_begin(x);
+	return holding_use(x, HOLDER_SOURCE, key) && holding_begin(x) &&
+	       (!local || holding_is_within_limit(x, hash_u64(x->ifindex, 0)));
 }
 
 bool holding_begin_opened(struct exchange *x, struct slice node)
@@ -102,7 +126,8 @@ bool holding_destination(struct exchange *x)
 
 	if (x->holders.by[HOLDER_DESTINATION] || !x->destination || !x->counted)
 		return true;
-	uint64_t key = holder_key_of(t, HOLDER_KEY_POD, x->destination->record.uid, (struct slice){0});
+	uint64_t key =
+		holder_key_of(t, HOLDER_KEY_POD, x->destination->record.uid, (struct slice){0});
 
 	if (!holding_use(x, HOLDER_DESTINATION, key))
 		return false;
@@ -130,6 +155,9 @@ void holding_end(struct exchange *x)
 	if (x->counted)
 		holder_give(t, &x->held_by, HOLDER_EXCHANGES);
 	x->counted = false;
+	if (x->tally)
+		tally_drop(x->worker->config.tally, x->tally - 1);
+	x->tally = 0;
 }
 
 void holding_forget(struct exchange *x)

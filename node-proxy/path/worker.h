@@ -65,6 +65,8 @@ struct worker_counters {
 	uint64_t rate_limited, rate_overflow, would_deny;
 };
 
+struct tally;
+
 struct worker_config {
 	uint32_t index;
 	uint32_t count;
@@ -78,6 +80,7 @@ struct worker_config {
 	uint64_t seed;
 	bool log_exchanges;
 	struct ratelimit_table *limits;
+	struct tally *tally;	       // of all workers; NULL: connectionsPerPod is nobody's to ask
 	struct inbox *const *siblings; // all workers' inboxes, by index
 	int log_event_fd;	       // wakes the logger
 };

@@ -7,6 +7,8 @@
   crowd.py stalled HOST PORT COUNT    COUNT connections that asked to be poured on and never read
   crowd.py besiege HOST PORT COUNT FROM    COUNT connections that never say anything, each dialled again when it is
                                       cut; until a line is read
+  crowd.py hold HOST PORT COUNT WHAT  COUNT connections, each with an echo, or with 9 KB of a head; those that are
+                                      cut are let go; until it is ended
   crowd.py ask HOST PORT COUNT        COUNT echoes one after another: their 50th, 99th, 100th percentile, us
 """
 import json
@@ -118,6 +120,34 @@ def besiege(host, port, count, source):
         select.select([], [], [], 0.05)
 
 
+HELD = {"echo": b"echo\n", "head": b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * 9000}
+
+
+def hold(host, port, count, what):
+    poll = select.epoll()
+    everybody, dialled = {}, 0
+    while True:
+        for _ in range(min(50, int(count) - dialled)):
+            c = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            c.setblocking(False)
+            c.connect_ex((host, int(port)))
+            everybody[c.fileno()] = c
+            poll.register(c, select.EPOLLOUT)
+            dialled += 1
+            if dialled == int(count):
+                print("open", dialled, flush=True)
+        for fd, event in poll.poll(0.05 if dialled < int(count) else 1):
+            try:
+                if event & select.EPOLLOUT:
+                    everybody[fd].send(HELD[what])
+                    poll.modify(fd, select.EPOLLIN)
+                elif not everybody[fd].recv(65536):
+                    raise OSError
+            except OSError:
+                poll.unregister(fd)
+                everybody.pop(fd).close()
+
+
 def ask(host, port, count):
     c = socket.create_connection((host, int(port)), 20)
     c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -142,6 +172,8 @@ def main():
         gather(*arguments, b"pour\n", lambda c: None)
     elif verb == "besiege":
         besiege(*arguments)
+    elif verb == "hold":
+        hold(*arguments)
     else:
         ask(*arguments)
 

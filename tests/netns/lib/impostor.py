@@ -10,6 +10,8 @@ line: certified, forged, opened, "refused <number>", "closed <why>", "no certifi
   impostor.py hoard ADDR:PORT DIR COUNT DESTINATION-UID DESTINATION-IP PORT
                                           COUNT streams of a pod that a newer snapshot may know: how many are
                                           refused within half a second
+  impostor.py occupy ADDR:PORT DIR COUNT UID ACCOUNT CLIENT-IP DESTINATION-UID DESTINATION-IP PORT
+                                          COUNT streams of a pod of its own, and all kept; until it is ended
   impostor.py open ADDR:PORT DIR KIND UID NAMESPACE ACCOUNT CLIENT-IP DESTINATION-UID DESTINATION-IP PORT
 """
 import ipaddress
@@ -166,6 +168,30 @@ def hoard(where, directory, count, to_uid, to_ip, to_port):
     return refused
 
 
+def drain(s):
+    s.setblocking(False)
+    try:
+        while s.recv(65536):
+            pass
+        raise OSError("end of stream")
+    except ssl.SSLWantReadError:
+        s.settimeout(TIMEOUT_S)
+
+
+def occupy(where, directory, count, uid, account, client, to_uid, to_ip, to_port):
+    s = tunnel_to(where, directory)
+    opened = claim("workload", uid, "shop", account, client, to_uid, to_ip, to_port)
+    for i in range(int(count)):
+        s.sendall(frame(TUNNEL_OPEN, 0x10001 + i, opened))
+        if i % 100 == 0:
+            drain(s)
+            time.sleep(0.003)  # fewer a second than the receiver allows
+    print("open", count, flush=True)
+    while True:
+        drain(s)
+        time.sleep(0.05)
+
+
 def open_stream(where, directory, *what):
     s = tunnel_to(where, directory)
     s.sendall(frame(TUNNEL_OPEN, 0x10001, claim(*what)))
@@ -179,7 +205,7 @@ def open_stream(where, directory, *what):
 
 
 def main():
-    verb = {"certify": certify, "forge": forge, "open": open_stream, "hoard": hoard}[sys.argv[1]]
+    verb = {"certify": certify, "forge": forge, "open": open_stream, "hoard": hoard, "occupy": occupy}[sys.argv[1]]
     try:
         print(verb(*sys.argv[2:]))
     except OSError as e:
