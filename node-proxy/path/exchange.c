@@ -69,10 +69,10 @@ static struct unread_class unread_class_of(struct worker *w, size_t bytes)
 static void unread_free(struct exchange *x, enum side side)
 {
 	struct unread *u = &x->unread[side];
-	struct holder_set by = holding_of_side(x, side);
 
 	if (u->ptr) {
 		struct unread_class class = unread_class_of(x->worker, u->cap);
+		struct holder_set by = holding_of_side(x, side);
 
 		pool_put(class.pool, u->ptr);
 		holder_give(&x->worker->holders, &by, class.resource);

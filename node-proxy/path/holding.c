@@ -21,13 +21,13 @@ static void holding_note(struct exchange *x, enum holder_resource r, enum holder
 	exchange_end(x, END_OVERLOADED);
 }
 
-// The one that has been quiet for the longest, if it is for long.
+// The one that has been quiet for the longest, if it is for long. A quiet one need not hold a head.
 static bool holding_relieve(struct exchange *x, enum holder_resource r, enum holder_role role)
 {
 	struct holder_place *oldest = x->holders.by[role]->oldest;
 	struct exchange *quiet = oldest ? holding_of(oldest, role) : NULL;
 
-	if (!quiet || quiet == x || quiet->running ||
+	if (r > HOLDER_DESCRIPTORS || !quiet || quiet == x || quiet->running ||
 	    x->worker->now_ns - quiet->renewed_ns < HOLDER_QUIET_MS * NS_PER_MS)
 		return false;
 	holding_note(quiet, r, role);

@@ -359,7 +359,7 @@ static const struct word mesh_ingress_rows[] = {
 	{
 		.name = "nodeSelector",
 		.says = "Nodes whose word is taken for what comes from outside the cluster.",
-		.example = "{matchLabels: {edge: yes}}",
+		.example = "{matchLabels: {edge: \"true\"}}",
 		.since = "0.1",
 		.type = WORD_MAP,
 		.required = true,
