@@ -3,7 +3,8 @@
 # build: release
 # Proves: beside a pod with twenty thousand idle connections, with three thousand unfinished heads, or a stolen
 # node with as many streams as it gets, other pods' connections have no failure, of the same node and to the
-# same pod; the log and a metric say who had his share; and connectionsPerPod holds.
+# same pod; the log and a metric say who had his share, and his quiet ones make room
+# for his own; and connectionsPerPod holds.
 source "$(dirname "$0")/lib/scenario.sh"
 usual_world
 pod_add crowd 1 11 crowd
@@ -42,6 +43,8 @@ besides "20,000 idle connections"
 	ok "the crowd had its share" || not_ok "the crowd had its share" "nothing was refused"
 grep -q '"client.address":"10.245.1.11".*"end":"overloaded".*the source has its share of' "$W/n1/access.log" &&
 	ok "the log says who" || not_ok "the log says who" "$(grep -m 1 overloaded "$W/n1/access.log")"
+own() { [[ $(in_ns p-crowd curl -s -m 2 -o /dev/null -w '%{http_code}' http://10.97.0.20/) == 200 ]]; }
+holds "a new one of the crowd itself takes the place of one that is quiet" until_ok 10 own
 halt idle-1
 halt idle-2
 gone() { (($(metric n1 portcullis_exchanges_open) < 100)); }
