@@ -88,7 +88,8 @@ static const struct field service_port_fields[] = {
 	FR(2, FIELD_U16, ss_service_port, port, 0, RULE_NOT_ZERO),
 	F(3, FIELD_U16, ss_service_port, node_port, 0),
 	F(4, FIELD_HINT, ss_service_port, protocol, APP_PROTOCOL_COUNT),
-	S(5, ss_service_port, endpoints, endpoint_count, 100000, snapshot_endpoint_table),
+	S(5, ss_service_port, endpoints, endpoint_count, SNAPSHOT_ENDPOINTS_PER_PORT_MAX,
+	  snapshot_endpoint_table),
 	F(6, FIELD_U64, ss_service_port, not_at, 0),
 };
 TABLE(service_port, ss_service_port);

@@ -32,7 +32,8 @@ static uint32_t add_endpoints(struct compiler *c, const struct endpoint_slice *s
 }
 
 // Endpoints of a Service's port: of each slice's ports, those of the same name.
-static void gather_endpoints(struct compiler *c, uint32_t service,
+// False: there are too many.
+static bool gather_endpoints(struct compiler *c, uint32_t service,
 			     const struct service_port_object *port, struct ss_service_port *out)
 {
 	struct related slices = related_to(&c->index.service_slices, service);
@@ -53,11 +54,15 @@ static void gather_endpoints(struct compiler *c, uint32_t service,
 							      out->endpoints + out->endpoint_count);
 			}
 		}
+		// Slices' endpoints times their ports: no record could hold it.
+		if (pass == 0 && room > SNAPSHOT_ENDPOINTS_PER_PORT_MAX)
+			return false;
 		if (pass == 0) {
 			out->endpoints = arena_alloc(c->arena, room, sizeof(*out->endpoints));
 			c->err = out->endpoints ? ERR_OK : ERR_NOMEM;
 		}
 	}
+	return true;
 }
 
 // The addresses that are left to it.
@@ -106,6 +111,7 @@ static void compile_service(struct compiler *c, uint32_t index)
 	};
 	char key[600];
 	struct reason why;
+	bool many = false;
 	struct buf b;
 
 	if (s->gone)
@@ -123,9 +129,15 @@ static void compile_service(struct compiler *c, uint32_t index)
 			.not_at = not_at(&c->claims[index], i, s->addr_count),
 			.protocol = p->protocol,
 		};
-		gather_endpoints(c, index, p, &ports[out.port_count++]);
+		many |= !gather_endpoints(c, index, p, &ports[out.port_count++]);
 	}
 	snprintf(key, sizeof(key), "%.*s/%.*s", SLICE_ARG(s->namespace), SLICE_ARG(s->name));
+	if (many) {
+		compile_say(c, SEVERITY_ERROR, &s->origin, "spec",
+			    "Service %s is left out: it has more than %u endpoints of a port", key,
+			    SNAPSHOT_ENDPOINTS_PER_PORT_MAX);
+		return;
+	}
 	buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
 	snapshot_encode_service(&b, &out);
 	if (!compile_put(c, SECTION_SERVICES, slice_str(key), &b, &why))

@@ -128,6 +128,7 @@ static void tree_link(struct builder *b, struct tree *t)
 		}
 	}
 	t->parent = b->stack[b->depth];
+	t->index = b->last[b->depth] ? b->last[b->depth]->index + 1 : 0;
 	b->children[b->depth]++;
 	if (b->last[b->depth])
 		b->last[b->depth]->next = t;
@@ -366,5 +367,25 @@ bool tree_equal(const struct tree *a, const struct tree *b)
 			return false;
 		x = x->next;
 		y = y->next;
+	}
+}
+
+uint64_t tree_json_bytes(const struct tree *t)
+{
+	const struct tree *x = t;
+	uint64_t bytes = 0;
+
+	for (;;) {
+		// Quotes, colon and comma; brackets.
+		bytes += x->text.len + 3 + (x != t && x->key.len > 0 ? x->key.len + 3 : 0);
+		if (x->first) {
+			x = x->first;
+			continue;
+		}
+		while (x != t && !x->next)
+			x = x->parent;
+		if (x == t)
+			return bytes;
+		x = x->next;
 	}
 }

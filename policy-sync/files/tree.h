@@ -17,6 +17,7 @@ struct tree {
 	bool cut;      // a document that an error ended: what stands here is not all of it
 	uint32_t line; // of the value; of its key where that stands in a line before
 	uint32_t column;
+	uint32_t index;	   // among its siblings
 	struct slice key;  // in a map
 	struct slice text; // scalar
 	struct tree *first;
@@ -31,5 +32,7 @@ enum err must_check tree_parse(struct slice text, const char *file, struct arena
 			       struct diagnostics *d, struct tree **documents);
 const struct tree *tree_get(const struct tree *map, const char *key);
 uint32_t tree_count(const struct tree *t);
+// How long it is as compact JSON, nearly: what an API server would have to keep.
+uint64_t tree_json_bytes(const struct tree *t);
 // Do both say the same, in the same order?
 bool tree_equal(const struct tree *a, const struct tree *b);

@@ -56,15 +56,6 @@ struct view view_next(const struct view *list, const struct view *item, uint32_t
 	return view_item(list, item->tree->next);
 }
 
-static uint32_t tree_index(const struct tree *t)
-{
-	uint32_t n = 0;
-
-	for (const struct tree *i = t->parent->first; i && i != t; i = i->next)
-		n++;
-	return n;
-}
-
 char *view_path(const struct view *v, char out[VIEW_PATH_MAX])
 {
 	const struct tree *way[TREE_DEPTH_MAX];
@@ -78,7 +69,7 @@ char *view_path(const struct view *v, char out[VIEW_PATH_MAX])
 	while (depth > 0) {
 		t = way[--depth];
 		if (t->parent->kind == TREE_LIST)
-			buf_printf(&b, "[%u]", tree_index(t));
+			buf_printf(&b, "[%u]", t->index);
 		else
 			buf_printf(&b, "%s%.*s", b.len ? "." : "",
 				   t->key.len < 64 ? (int)t->key.len : 64,

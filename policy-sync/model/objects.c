@@ -394,6 +394,7 @@ bool namespace_set_name(struct namespace_object *n, struct slice name, struct ar
 	list[count].value = name;
 	list[count].hash = lookup_hash_pair(list[count].key, name);
 	n->labels = (struct labels){list, count + 1};
+	labels_sort(&n->labels);
 	return true;
 }
 
@@ -410,14 +411,36 @@ bool labels_get(const struct labels *l, const char *key, struct slice *value)
 	return false;
 }
 
+static int labels_by_hash(const void *a, const void *b)
+{
+	const struct label *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+void labels_sort(struct labels *l)
+{
+	if (l->count > 0)
+		qsort(l->list, l->count, sizeof(*l->list), labels_by_hash);
+}
+
+static bool label_eq(const struct label *a, const struct label *b)
+{
+	return slice_eq(a->key, b->key) && slice_eq(a->value, b->value);
+}
+
 bool labels_match(const struct labels *selector, const struct labels *labels)
 {
+	uint32_t k = 0;
+
 	for (uint32_t i = 0; i < selector->count; i++) {
+		const struct label *want = &selector->list[i];
 		bool found = false;
 
-		for (uint32_t k = 0; k < labels->count && !found; k++)
-			found = slice_eq(selector->list[i].key, labels->list[k].key) &&
-				slice_eq(selector->list[i].value, labels->list[k].value);
+		while (k < labels->count && labels->list[k].hash < want->hash)
+			k++;
+		for (uint32_t n = k; n < labels->count && labels->list[n].hash == want->hash; n++)
+			found |= label_eq(want, &labels->list[n]);
 		if (!found)
 			return false;
 	}

@@ -220,7 +220,7 @@ struct model {
 	struct object *objects; // all, in the order in which they were added
 	uint32_t object_count, object_room;
 	struct lookup names;
-	struct lookup strangers; // kinds of others that were spoken of
+	struct lookup strangers;    // kinds of others that were spoken of
 	struct object_list implied; // namespaces of pods, of which nobody wrote a Namespace
 	struct lookup implied_names;
 	const struct model *before; // the last one, while this one is being read; or NULL
@@ -262,6 +262,9 @@ bool object_is(const struct object *o, enum object_kind kind, struct slice ns, s
 bool namespace_set_name(struct namespace_object *n, struct slice name, struct arena *a);
 // ERR_NOMEM, ERR_FULL.
 enum err must_check object_add(struct object_list *l, void *item);
+// As labels_match needs them: after reading.
+void labels_sort(struct labels *l);
+// Costs their sum, not their product.
 bool labels_match(const struct labels *selector, const struct labels *labels);
 bool labels_get(const struct labels *l, const char *key, struct slice *value);
 const struct namespace_object *model_namespace(const struct model *m, struct slice name);

@@ -27,6 +27,7 @@ bool read_labels(const struct view *v, struct labels *out)
 		l->hash = lookup_hash_pair(l->key, l->value);
 		out->count++;
 	}
+	labels_sort(out);
 	return out->list != NULL;
 }
 

@@ -10,6 +10,7 @@
 #define TEXT_ARENA_MAX	   (1u << 30)
 #define DOCUMENTS_MAX	   1000000
 #define DOCUMENTS_ROOM_MIN 8
+#define OBJECT_BYTES_MAX   (3u << 19) // etcd's limit of a request
 
 // ---- what there is -----------------------------------------------------------------------------
 
@@ -92,6 +93,18 @@ static enum err text_list(struct text *t, const struct tree *tree, struct diagno
 
 // ---- what it says ------------------------------------------------------------------------------
 
+// Of a policy that is too large its targets are enough: they refuse.
+static void forget_rules(const struct tree *object)
+{
+	const struct tree *spec = tree_get(object, "spec");
+
+	for (struct tree *i = spec ? spec->first : NULL; i; i = i->next) {
+		if (!slice_eq_str(i->key, "targetRefs") &&
+		    !slice_eq_str(i->key, "namespaceSelector"))
+			i->first = NULL;
+	}
+}
+
 static void text_read(struct text *t, struct document *d, struct model *m,
 		      struct diagnostics *unheard)
 {
@@ -101,6 +114,16 @@ static void text_read(struct text *t, struct document *d, struct model *m,
 	struct reading r = {.v = &v, .meta = &meta, .model = m, .uses_data = &t->uses_data};
 
 	d->failed |= cut;
+	if (tree_json_bytes(d->tree) > OBJECT_BYTES_MAX) {
+		view_error(
+			&v,
+			"is larger than 1.5 MiB, more than an API server keeps of an object: it is "
+			"not read");
+		if (!d->kind->is_ours)
+			return;
+		forget_rules(d->tree);
+		v.diagnostics = unheard; // that sentence is enough
+	}
 	// A policy is kept whatever is wrong with it: its targets refuse.
 	if ((!read_meta(&v, &meta) || cut) && !d->kind->is_ours)
 		return;

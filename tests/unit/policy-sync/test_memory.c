@@ -285,6 +285,7 @@ static void every_writing_comes_back(void **state)
 {
 	struct test *t = *state;
 	const struct service_object *s;
+	struct slice value;
 
 	put(t, "s.yaml",
 	    "apiVersion: v1\nkind: ServiceList\nitems:\n- metadata: {name: z, namespace: shop, "
@@ -301,8 +302,8 @@ static void every_writing_comes_back(void **state)
 	assert_true(s && s->selector.count == 3 && s->port_count == 2);
 	assert_true(slice_eq_str(s->ports[0].target_name, "web"));
 	assert_int_equal(s->ports[1].target, 8081);
-	assert_true(slice_eq_str(s->selector.list[1].value, "1"));
-	assert_true(slice_eq_str(s->selector.list[2].value, "null"));
+	assert_true(labels_get(&s->selector, "v", &value) && slice_eq_str(value, "1"));
+	assert_true(labels_get(&s->selector, "true", &value) && slice_eq_str(value, "null"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, teardown)
