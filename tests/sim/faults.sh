@@ -126,19 +126,13 @@ fault forgiven-request $path/recheck.c 'which by its snapshot is for nobody' \
 fault fin-overtakes $path/conn.c 'after its FIN|sees FIN (after|and no server)|never sent' \
 	's/\tif \(c->out.bytes > 0\) \{\n(\t\tif \(!c->no_room\))/\tif (c->out.bytes > 0 \&\& (!c->write_shut || c->write_done)) {\n\1/'
 fault cut-looks-whole $path/exchange.c 'sees FIN (after|in the midst|, which|and no server)' \
-	's/return x->end_reason == END_CLOSED \|\| x->replied;/return true;/'
+	's/return x->replied \|\| \(x->end_reason == END_CLOSED && !x->aborted\);/return true;/'
 fault reset-overtakes $path/end_reason.c 'sees RST after' \
 	's/(\[END_(SERVER|CLIENT)_RESET\] = [^}]*), true\}/\1}/g'
 fault answer-not-read $path/conn.c 'sees RST after' \
 	's/\tif \(!c->events \|\| c->read_eof\) \{\n(\t\tconn_fail\(c, error\);)/\tif (true) {\n\1/'
 fault reset-destroys $path/conn.c 'sees RST after|in the midst|calm world' \
 	's/\(conn_waits_until_told\(c\) && sock_has_untold\(c->fd\)\)/false/'
-fault tail-is-lost $path/exchange.c 'sees RST after|calm world|still waits' \
-	's/return leg_pending\(l\) > 0 \|\| [^;]*;/return false;/'
-fault revoked-tail $path/exchange.c 'is for nobody' \
-	's/(void exchange_abort[^}]*)\tx->aborted = true;\n/\1/'
-fault reset-on-the-other $path/mux_send.c 'sees RST after' \
-	's/\tif \(l->on_bulk && to->partner->resets_on_bulk\)\n\t\tto = to->partner;\n//'
 fault hole-passed-over $path/mux_send.c 'is not what was sent' \
 	's/!m->record_failed && //; s/\tmux_mark_dirty\(m\); (\/\/ acted upon)/\t\1/' \
 	--set key_update=100
