@@ -168,7 +168,7 @@ enum path_match_type { PATH_EXACT = 0, PATH_PREFIX, PATH_REGEX };
 // Gateway API semantics: a prefix matches whole path elements ("/a" matches "/a/b", not "/ab").
 struct ss_path_match {
 	enum path_match_type type;
-	struct slice value; // canonical path
+	struct slice value; // as it was written; core/reading
 };
 
 struct ss_claim_match {

@@ -6,8 +6,6 @@
 // Deny rules. What is left are the rules that match.
 #include "core/policy_match.h"
 
-#include "core/match.h"
-
 void policy_mask_addr(struct addr *a, uint8_t bits)
 {
 	for (uint32_t i = 0; i < sizeof(a->bytes); i++) {
@@ -108,7 +106,7 @@ static void column_unknown(struct evaluation *e, const struct rule_set *open)
 	}
 }
 
-static void look_up(struct evaluation *e, enum rule_space space, uint32_t number, struct slice a,
+void policy_look_up(struct evaluation *e, enum rule_space space, uint32_t number, struct slice a,
 		    struct slice b, struct slice c)
 {
 	struct rule_key key = {space, number, {a, b, c}};
@@ -116,11 +114,11 @@ static void look_up(struct evaluation *e, enum rule_space space, uint32_t number
 	rule_index_look_up(&e->set->index, &key, &e->column);
 }
 
-static void look_up_text(struct evaluation *e, enum rule_space space, struct slice text)
+void policy_look_up_text(struct evaluation *e, enum rule_space space, struct slice text)
 {
 	static const struct slice none;
 
-	look_up(e, space, 0, text, none, none);
+	policy_look_up(e, space, 0, text, none, none);
 }
 
 // ---- the connection ----------------------------------------------------------------------------
@@ -131,13 +129,14 @@ static void look_up_workload(struct evaluation *e, uint32_t kinds, struct slice 
 	const struct principal *p = e->in->source;
 
 	if (kinds & 1u << PATTERN_ACCOUNT)
-		look_up(e, SPACE_SOURCE, PATTERN_ACCOUNT, domain, p->namespace, p->service_account);
+		policy_look_up(e, SPACE_SOURCE, PATTERN_ACCOUNT, domain, p->namespace,
+			       p->service_account);
 	if (kinds & 1u << PATTERN_NAMESPACE)
-		look_up(e, SPACE_SOURCE, PATTERN_NAMESPACE, domain, p->namespace, none);
+		policy_look_up(e, SPACE_SOURCE, PATTERN_NAMESPACE, domain, p->namespace, none);
 	if (kinds & 1u << PATTERN_TRUST_DOMAIN)
-		look_up(e, SPACE_SOURCE, PATTERN_TRUST_DOMAIN, domain, none, none);
+		policy_look_up(e, SPACE_SOURCE, PATTERN_TRUST_DOMAIN, domain, none, none);
 	if (kinds & 1u << PATTERN_WORKLOAD)
-		look_up(e, SPACE_SOURCE, PATTERN_WORKLOAD, none, none, none);
+		policy_look_up(e, SPACE_SOURCE, PATTERN_WORKLOAD, none, none, none);
 }
 
 static bool column_source(struct evaluation *e)
@@ -151,13 +150,13 @@ static bool column_source(struct evaluation *e)
 		look_up_workload(e, e->set->source_kinds, p->trust_domain);
 		return true;
 	case PRINCIPAL_NODE:
-		look_up(e, SPACE_SOURCE, PATTERN_NODE, none, none, none);
+		policy_look_up(e, SPACE_SOURCE, PATTERN_NODE, none, none, none);
 		return true;
 	case PRINCIPAL_GATEWAY:
-		look_up(e, SPACE_SOURCE, PATTERN_GATEWAY, none, none, none);
+		policy_look_up(e, SPACE_SOURCE, PATTERN_GATEWAY, none, none, none);
 		return true;
 	case PRINCIPAL_UNAUTHENTICATED:
-		look_up(e, SPACE_SOURCE, PATTERN_UNAUTHENTICATED, none, none, none);
+		policy_look_up(e, SPACE_SOURCE, PATTERN_UNAUTHENTICATED, none, none, none);
 		return true;
 	case PRINCIPAL_UNKNOWN:
 		break;
@@ -182,8 +181,8 @@ static bool column_cidr(struct evaluation *e)
 			continue;
 
 		policy_mask_addr(&masked, e->set->cidr_bits[i]);
-		look_up(e, SPACE_CIDR, e->set->cidr_bits[i],
-			slice_make(masked.bytes, sizeof(masked.bytes)), none, none);
+		policy_look_up(e, SPACE_CIDR, e->set->cidr_bits[i],
+			       slice_make(masked.bytes, sizeof(masked.bytes)), none, none);
 	}
 	return true;
 }
@@ -192,65 +191,11 @@ static bool column_port(struct evaluation *e)
 {
 	static const struct slice none;
 
-	look_up(e, SPACE_PORT, e->in->port, none, none, none);
+	policy_look_up(e, SPACE_PORT, e->in->port, none, none, none);
 	return e->in->port != 0;
 }
 
 // ---- the request -------------------------------------------------------------------------------
-
-static bool column_method(struct evaluation *e)
-{
-	look_up_text(e, SPACE_METHOD, e->in->method);
-	return e->in->method.len > 0;
-}
-
-// Exact, and every prefix that ends before a slash or at the end.
-static void look_up_path(struct evaluation *e, struct slice path)
-{
-	if (path.len <= e->set->path_len_max)
-		look_up_text(e, SPACE_PATH, path);
-	for (size_t i = 0; i <= path.len && i < e->set->prefix_len_max; i++) {
-		if (i == path.len || path.ptr[i] == '/')
-			look_up_text(e, SPACE_PREFIX, slice_make(path.ptr, i));
-	}
-}
-
-// The path has two readings: servers differ on whether ";x" belongs to an element's name. What is satisfied by
-// only one of them is unknown: a Deny rule matches, an Allow rule does not.
-static __attribute__((noinline)) bool look_up_second_reading(struct evaluation *e)
-{
-	struct rule_bits first = e->column, *second = &e->column;
-	uint8_t text[PATH_BYTES_MAX];
-	struct slice plain;
-
-	if (e->in->path.len > sizeof(text))
-		return false;
-	if (!path_without_parameters(e->in->path, text, &plain))
-		return true;
-	second->live = 0;
-	look_up_path(e, plain);
-	for (uint64_t left = first.live | second->live; left;) {
-		uint32_t i = next_word(&left);
-		uint64_t a = first.live >> i & 1 ? first.words[i] : 0;
-		uint64_t b = second->live >> i & 1 ? second->words[i] : 0;
-
-		second->words[i] = (a & b) | ((a | b) & e->set->deny_all.words[i]);
-		second->live |= 1ull << i;
-	}
-	return true;
-}
-
-static bool column_path(struct evaluation *e)
-{
-	struct slice path = e->in->path;
-
-	if (path.len == 0)
-		return false;
-	look_up_path(e, path);
-	if (memchr(path.ptr, ';', path.len) || memchr(path.ptr, '%', path.len))
-		return look_up_second_reading(e);
-	return true;
-}
 
 static bool column_host(struct evaluation *e)
 {
@@ -259,11 +204,12 @@ static bool column_host(struct evaluation *e)
 
 	if (host.len == 0)
 		return false;
-	look_up_text(e, SPACE_HOST, host);
+	policy_look_up_text(e, SPACE_HOST, host);
 	// ".example.com" of "a.b.example.com", never of the whole name.
 	for (size_t i = host.len > max ? host.len - max : 1; i < host.len; i++) {
 		if (i > 0 && host.ptr[i] == '.' && host.ptr[0] != '.')
-			look_up_text(e, SPACE_SUFFIX, slice_make(host.ptr + i, host.len - i));
+			policy_look_up_text(e, SPACE_SUFFIX,
+					    slice_make(host.ptr + i, host.len - i));
 	}
 	return true;
 }
@@ -296,7 +242,7 @@ static bool column_provider(struct evaluation *e)
 	uint32_t at = 0;
 
 	while (next_token(e, &at, &provider, &token))
-		look_up_text(e, SPACE_PROVIDER, provider);
+		policy_look_up_text(e, SPACE_PROVIDER, provider);
 	return true;
 }
 
@@ -322,9 +268,11 @@ static bool position_headers(struct evaluation *e, uint32_t at)
 	for (uint32_t i = 0; e->in->header && i < c->count; i++) {
 		if (!e->in->header(e->in->headers, c->list[i].name, &value))
 			continue;
-		look_up(e, SPACE_HEADER_ANY, at, c->list[i].name, none, none);
-		look_up(e, SPACE_HEADER, at, c->list[i].name, value, none);
+		policy_look_up(e, SPACE_HEADER_ANY, at, c->list[i].name, none, none);
+		policy_look_up(e, SPACE_HEADER, at, c->list[i].name, value, none);
 	}
+	if (e->set->denies_headers)
+		policy_deny_headers(e, at);
 	return e->in->header != NULL;
 }
 
@@ -340,9 +288,9 @@ static bool position_claims(struct evaluation *e, uint32_t at)
 
 		if (!token || !jwt_values_begin(token, name, &values))
 			continue;
-		look_up(e, SPACE_CLAIM_ANY, at, provider, name, none);
+		policy_look_up(e, SPACE_CLAIM_ANY, at, provider, name, none);
 		while (jwt_values_next(&values, &text))
-			look_up(e, SPACE_CLAIM, at, provider, name, text);
+			policy_look_up(e, SPACE_CLAIM, at, provider, name, text);
 	}
 	return true;
 }
@@ -361,7 +309,7 @@ static bool position_scopes(struct evaluation *e, uint32_t at)
 			continue;
 		jwt_scopes_begin(token, &scopes);
 		while (jwt_scopes_next(&scopes, &text))
-			look_up(e, SPACE_SCOPE, at, c->list[i].provider, text, none);
+			policy_look_up(e, SPACE_SCOPE, at, c->list[i].provider, text, none);
 	}
 	return true;
 }
@@ -371,8 +319,8 @@ static bool position_scopes(struct evaluation *e, uint32_t at)
 // Each returns false where the attribute is unknown.
 static bool (*const columns[COLUMN_COUNT])(struct evaluation *e) = {
 	[COLUMN_SOURCE] = column_source,     [COLUMN_CIDR] = column_cidr,
-	[COLUMN_PORT] = column_port,	     [COLUMN_METHOD] = column_method,
-	[COLUMN_PATH] = column_path,	     [COLUMN_HOST] = column_host,
+	[COLUMN_PORT] = column_port,	     [COLUMN_METHOD] = policy_column_method,
+	[COLUMN_PATH] = policy_column_path,  [COLUMN_HOST] = column_host,
 	[COLUMN_PROVIDER] = column_provider,
 };
 

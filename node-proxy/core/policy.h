@@ -4,12 +4,16 @@
 // Meaning (design: policy.md "Order and merging"): any matching Deny wins; then every group needs a
 // matching Allow or a default of Allow. An attribute that cannot be read is *unknown*: an Allow
 // rule that needs it does not match, a Deny rule that needs it does.
+// A Deny rule also matches what servers that are less strict read (core/deny_view): letter case of paths and
+// methods, a trailing slash behind an exact path, lists and quoted values, X_Role for X-Role, methods that
+// a field overrides. An Allow rule reads the plain form alone.
 #pragma once
 
 #include "common/arena.h"
 #include "core/http1.h"
 #include "core/identity.h"
 #include "core/jwt.h"
+#include "core/reading.h"
 
 #define POLICY_CONDITIONS_MAX 64 // headers, claims and scopes of a rule, each
 #define POLICY_PROVIDERS_MAX  SNAPSHOT_PROVIDERS_PER_POLICY_MAX
@@ -34,11 +38,19 @@ struct policy_input {
 	uint16_t port;	    // of the destination pod
 	bool l7;
 	struct slice method;
-	struct slice path; // canonical
+	// In one reading: who asks about a path that has several asks once for each (decide). Without steps: as
+	// it came.
+	struct slice path;
+	struct slice path_sent; // as it came, where path_steps led to path
+	uint64_t path_steps;
+	const struct path_readings *readings; // all of path_sent's; NULL: it has one
+	bool deny_only;	   // nothing but Deny rules counts: path is what some servers take for it
 	struct slice host; // canonical
 	const void *headers;
 	// The header's value (first line; a repeated name: joined by the caller's view), false if absent.
 	bool (*header)(const void *headers, struct slice lower_name, struct slice *value);
+	// The fields in turn, for the deny view; false behind the last.
+	bool (*field)(const void *headers, uint32_t i, struct slice *name, struct slice *value);
 	const struct jwt *token; // a *verified* token, or NULL; the rest as in struct policy_token
 	struct slice token_provider;
 	struct slice token_name;
@@ -75,6 +87,9 @@ const struct ss_policy *policy_source(const struct policy *p);
 const struct ss_rule *policy_rule(const struct policy *p, uint32_t number);
 // Does a rule in Enforce mode read that field?
 bool policy_reads_field(const struct policy *p, struct http1_name name);
+// Does a rule, or a Deny rule, ask for paths?
+bool policy_reads_paths(const struct policy *p);
+bool policy_denies_paths(const struct policy *p);
 // The first matching rule in the order of the record is the one that is named. An Audit policy's
 // rules and defaults change nothing but would_deny. Without groups everything that no rule denies
 // is allowed. A broken policy is not evaluated here: its caller refuses.

@@ -41,6 +41,24 @@ bool policy_reads_field(const struct policy *p, struct http1_name name)
 	return false;
 }
 
+bool policy_reads_paths(const struct policy *p)
+{
+	for (uint32_t i = 0; i < p->part_count; i++) {
+		if (p->parts[i].set->reads_paths)
+			return true;
+	}
+	return false;
+}
+
+bool policy_denies_paths(const struct policy *p)
+{
+	for (uint32_t i = 0; i < p->part_count; i++) {
+		if (p->parts[i].set->denies_paths)
+			return true;
+	}
+	return false;
+}
+
 // What the parts of a policy have said so far.
 struct tally {
 	const struct ss_rule *deny, *deny_audit, *allow; // the first of each
@@ -83,14 +101,14 @@ static bool tally_part(const struct evaluation *e, bool audits, struct tally *t)
 	return true;
 }
 
-static void answer_enforced(const struct ss_policy *source, const struct tally *t,
-			    struct policy_answer *out)
+static void answer_enforced(const struct ss_policy *source, const struct policy_input *in,
+			    const struct tally *t, struct policy_answer *out)
 {
 	if (t->deny) {
 		answer_rule(t->deny, out);
 		return;
 	}
-	for (uint32_t g = 0; g < source->group_count; g++) {
+	for (uint32_t g = 0; g < source->group_count && !in->deny_only; g++) {
 		const struct ss_group *group = &source->groups[g];
 
 		if (t->granted & (1u << g) || group->default_action == RULE_ALLOW ||
@@ -109,8 +127,8 @@ static void answer_enforced(const struct ss_policy *source, const struct tally *
 }
 
 // What the Audit policies would have done, had they been enforced with the others.
-static void answer_audited(const struct ss_policy *source, const struct tally *t,
-			   struct policy_answer *out)
+static void answer_audited(const struct ss_policy *source, const struct policy_input *in,
+			   const struct tally *t, struct policy_answer *out)
 {
 	if (t->deny_audit) {
 		out->would_deny = true;
@@ -118,7 +136,7 @@ static void answer_audited(const struct ss_policy *source, const struct tally *t
 		out->audit_rule = t->deny_audit->name;
 		return;
 	}
-	for (uint32_t g = 0; g < source->group_count; g++) {
+	for (uint32_t g = 0; g < source->group_count && !in->deny_only; g++) {
 		const struct ss_group *group = &source->groups[g];
 
 		if (group->default_mode != MODE_AUDIT || group->default_action != RULE_DENY ||
@@ -151,9 +169,9 @@ void policy_evaluate(const struct policy *p, const struct policy_input *in,
 
 	memset(out, 0, sizeof(*out));
 	ask_parts(p, in, policy_match_rules, p->audits, &t);
-	answer_enforced(p->source, &t, out);
+	answer_enforced(p->source, in, &t, out);
 	if (p->audits && out->action == RULE_ALLOW)
-		answer_audited(p->source, &t, out);
+		answer_audited(p->source, in, &t, out);
 }
 
 void policy_evaluate_at_best(const struct policy *p, const struct policy_input *in,
@@ -163,7 +181,7 @@ void policy_evaluate_at_best(const struct policy *p, const struct policy_input *
 
 	memset(out, 0, sizeof(*out));
 	ask_parts(p, in, policy_match_at_best, false, &t);
-	answer_enforced(p->source, &t, out);
+	answer_enforced(p->source, in, &t, out);
 }
 
 bool policy_denies_address(const struct policy *p, const struct policy_input *in,

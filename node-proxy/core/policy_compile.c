@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Builds the tables of a policy; see policy_table.h. Everything is sized by one pass over the rules
 // and lives in the caller's arena; texts are borrowed from the record.
+#include "core/deny_view.h"
 #include "core/match.h"
 #include "core/policy_table.h"
 
@@ -54,10 +55,20 @@ static enum err rule_check(const struct ss_rule *r)
 	return ERR_OK;
 }
 
+// A Deny rule's path counts in every reading that it has.
+static uint64_t rule_path_pairs(const struct ss_rule *r)
+{
+	uint64_t n = r->path_count;
+
+	for (uint32_t i = 0; i < r->path_count && r->action == RULE_DENY; i++)
+		n += path_form(r->paths[i].value) == PATH_ODD ? RULE_READINGS_MAX - 1 : 0;
+	return n;
+}
+
 static uint64_t rule_pairs(const struct ss_rule *r)
 {
 	uint64_t n = (uint64_t)r->source_count + r->client_cidr_count + r->port_count +
-		     r->method_count + r->path_count + r->host_count + r->scope_count + 1;
+		     r->method_count + rule_path_pairs(r) + r->host_count + r->scope_count + 1;
 
 	for (uint32_t i = 0; i < r->header_count; i++)
 		n += (uint64_t)r->headers[i].value_count + 1;
@@ -194,24 +205,95 @@ static void longest(size_t *max, size_t len)
 		*max = len;
 }
 
+static void compile_allowed_path(struct compiler *c, const struct ss_path_match *m)
+{
+	static const enum rule_space spaces[2][2] = {{SPACE_PATH, SPACE_PREFIX},
+						     {SPACE_WRITTEN, SPACE_WRITTEN_PREFIX}};
+	bool prefix = m->type == PATH_PREFIX, odd;
+	struct slice value = prefix ? path_prefix_trim(m->value) : m->value;
+
+	odd = value.len > 0 && path_form(value) == PATH_ODD;
+	if (odd)
+		longest(&c->to->written_len_max, value.len + 1);
+	else
+		longest(prefix ? &c->to->prefix_len_max : &c->to->path_len_max, value.len + prefix);
+	add(c, (struct rule_key){spaces[odd][prefix], 0, {value}});
+}
+
+// What has no letter case and no trailing slash is compared (core/deny_view).
+static void compile_denied_reading(struct compiler *c, enum path_match_type type, struct slice path)
+{
+	uint8_t *text = arena_alloc(c->arena, 1, path.len);
+	bool prefix = type == PATH_PREFIX;
+
+	if (!text) {
+		c->err = ERR_NOMEM;
+		return;
+	}
+	path = deny_lower(path, text);
+	path = prefix ? path_prefix_trim(path) : deny_trim(path);
+	longest(prefix ? &c->to->prefix_len_max : &c->to->path_len_max, path.len + prefix);
+	add(c, (struct rule_key){prefix ? SPACE_PREFIX : SPACE_PATH, 0, {path}});
+}
+
+// No reading of a denied path passes.
+static void compile_denied_path(struct compiler *c, const struct ss_path_match *m)
+{
+	struct path_reading plain = {m->value, 0};
+	struct path_readings all = {&plain, 1};
+
+	if (path_form(m->value) == PATH_ODD) {
+		enum err err = readings_of(m->value, RULE_READINGS_MAX, READINGS_BYTES_MAX,
+					   c->arena, &all);
+
+		if (err != ERR_OK) {
+			c->err = err;
+			return;
+		}
+	}
+	for (uint32_t i = 0; i < all.count; i++)
+		compile_denied_reading(c, m->type, all.list[i].path);
+}
+
+static void compile_paths(struct compiler *c, const struct ss_rule *r)
+{
+	for (uint32_t i = 0; i < r->path_count; i++) {
+		c->to->reads_paths = true;
+		if (r->action == RULE_DENY) {
+			c->to->denies_paths = true;
+			compile_denied_path(c, &r->paths[i]);
+		} else {
+			compile_allowed_path(c, &r->paths[i]);
+		}
+	}
+}
+
+static void compile_methods(struct compiler *c, const struct ss_rule *r)
+{
+	for (uint32_t i = 0; i < r->method_count; i++) {
+		struct slice method = r->methods[i];
+
+		if (r->action == RULE_DENY) {
+			uint8_t *text = arena_alloc(c->arena, 1, method.len);
+
+			if (!text) {
+				c->err = ERR_NOMEM;
+				return;
+			}
+			c->to->denies_methods = true;
+			method = deny_upper(method, text);
+		}
+		add(c, (struct rule_key){SPACE_METHOD, 0, {method}});
+	}
+}
+
 static void compile_request(struct compiler *c, const struct ss_rule *r)
 {
 	struct policy_set *to = c->to;
 
-	for (uint32_t i = 0; i < r->method_count; i++)
-		add(c, (struct rule_key){SPACE_METHOD, 0, {r->methods[i]}});
-	for (uint32_t i = 0; i < r->path_count; i++) {
-		struct slice value = r->paths[i].value;
-
-		if (r->paths[i].type == PATH_PREFIX) {
-			value = path_prefix_trim(value);
-			longest(&to->prefix_len_max, value.len + 1);
-			add(c, (struct rule_key){SPACE_PREFIX, 0, {value}});
-			continue;
-		}
-		longest(&to->path_len_max, value.len);
-		add(c, (struct rule_key){SPACE_PATH, 0, {value}});
-	}
+	compile_methods(c, r);
+	compile_paths(c, r);
+	to->denies_headers |= r->action == RULE_DENY && r->header_count > 0;
 	for (uint32_t i = 0; i < r->host_count; i++) {
 		struct slice suffix = host_wildcard_suffix(r->hosts[i]);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// One set of rules asked about one connection or request: what matches. For policy.c and policy_answer.c only.
+// One set of rules asked about one connection or request: what matches. For policy.c,
+// policy_request.c and policy_answer.c only.
 #pragma once
 
 #include "core/policy_table.h"
@@ -21,3 +22,12 @@ void policy_match_at_best(struct evaluation *e);
 void policy_match_address(struct evaluation *e);
 // The first candidate that is in the set; NULL: none.
 const struct ss_rule *policy_match_first(const struct evaluation *e, const struct rule_set *set);
+// Adds the rules of a key to the column.
+void policy_look_up(struct evaluation *e, enum rule_space space, uint32_t number, struct slice a,
+		    struct slice b, struct slice c);
+void policy_look_up_text(struct evaluation *e, enum rule_space space, struct slice text);
+// Columns whose values servers read in more ways than one; false where the attribute is unknown.
+bool policy_column_method(struct evaluation *e);
+bool policy_column_path(struct evaluation *e);
+// Deny rules whose condition at this place a less strict server finds in the fields.
+void policy_deny_headers(struct evaluation *e, uint32_t at);

@@ -59,6 +59,10 @@ struct policy_set {
 	struct rule_set allow;	   // Enforce
 	struct rule_set allow_all; // Audit too
 	bool has_address;
+	bool reads_paths;  // a rule does
+	bool denies_paths; // a Deny rule
+	bool denies_methods;
+	bool denies_headers;
 	bool audits; // a rule is in Audit mode
 	// What need not be looked up because no rule has it.
 	uint32_t source_kinds;	// bit identity_pattern_kind, of patterns with a trust domain
@@ -66,7 +70,8 @@ struct policy_set {
 	uint8_t cidr_bits[PREFIX_LENGTHS_MAX];
 	uint32_t cidr_bits_count;
 	size_t path_len_max;
-	size_t prefix_len_max; // plus one; 0: there are none
+	size_t prefix_len_max;	// plus one; 0: there are none
+	size_t written_len_max; // of odd paths in Allow rules, plus one
 	size_t suffix_len_max;
 };
 

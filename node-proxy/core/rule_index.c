@@ -83,6 +83,25 @@ enum err rule_index_add(struct rule_index *x, const struct rule_key *key, uint32
 	return ERR_OK;
 }
 
+bool rule_index_has(const struct rule_index *x, const struct rule_key *key)
+{
+	return entry_find(x, key, key_hash(key)) != NULL;
+}
+
+void rule_index_look_up_among(const struct rule_index *x, const struct rule_key *key,
+			      const uint64_t *among, struct rule_bits *rules)
+{
+	const struct rule_entry *e = entry_find(x, key, key_hash(key));
+
+	for (uint32_t i = e ? e->first : NO_CELL; i != NO_CELL; i = x->cells[i].next) {
+		const struct rule_cell *c = &x->cells[i];
+		uint64_t bit = 1ull << c->word, mask = c->mask & among[c->word];
+
+		rules->words[c->word] = rules->live & bit ? rules->words[c->word] | mask : mask;
+		rules->live |= bit;
+	}
+}
+
 void rule_index_look_up(const struct rule_index *x, const struct rule_key *key,
 			struct rule_bits *rules)
 {

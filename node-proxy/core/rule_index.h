@@ -25,7 +25,9 @@ enum rule_space {
 	SPACE_PORT,
 	SPACE_METHOD,
 	SPACE_PATH,
-	SPACE_PREFIX, // without trailing slash
+	SPACE_PREFIX,  // without trailing slash
+	SPACE_WRITTEN, // as SPACE_PATH and SPACE_PREFIX: Allow rules' odd paths
+	SPACE_WRITTEN_PREFIX,
 	SPACE_HOST,
 	SPACE_SUFFIX,	  // ".example.com"
 	SPACE_PROVIDER,	  // id
@@ -62,3 +64,7 @@ enum err must_check rule_index_add(struct rule_index *x, const struct rule_key *
 // Adds the key's rules.
 void rule_index_look_up(const struct rule_index *x, const struct rule_key *key,
 			struct rule_bits *rules);
+// Those of them that are in the set too (words as a rule_bits').
+void rule_index_look_up_among(const struct rule_index *x, const struct rule_key *key,
+			      const uint64_t *among, struct rule_bits *rules);
+bool rule_index_has(const struct rule_index *x, const struct rule_key *key);

@@ -4,6 +4,7 @@
 // decide_token.c; rules: core/policy.c.
 #include "decide/decide.h"
 
+#include "core/deny_view.h"
 #include "decide/decide_limits.h"
 #include "decide/decide_token.h"
 
@@ -16,6 +17,7 @@ const char *verdict_name(enum verdict v)
 		[VERDICT_LIMITED] = "limited",
 		[VERDICT_BROKEN] = "broken",
 		[VERDICT_NEEDS_L7] = "needs_l7",
+		[VERDICT_MALFORMED] = "malformed",
 	};
 
 	return (unsigned int)v < VERDICT_COUNT ? names[v] : "invalid";
@@ -35,6 +37,7 @@ const char *decide_reason_name(enum decide_reason r)
 		[DECIDE_JWT] = "jwt",
 		[DECIDE_POLICY_INVALID] = "policy_invalid",
 		[DECIDE_UNKNOWN_SOURCE] = "unknown_source",
+		[DECIDE_TARGET] = "target",
 	};
 
 	return (unsigned int)r < DECIDE_REASON_COUNT ? names[r] : "invalid";
@@ -49,6 +52,8 @@ uint16_t decide_status(const struct decision *d)
 		return 429;
 	case VERDICT_BROKEN:
 		return 500;
+	case VERDICT_MALFORMED:
+		return 400;
 	case VERDICT_DENY:
 	case VERDICT_NEEDS_L7:
 		return 403;
@@ -94,6 +99,13 @@ static bool decide_broken(const struct ss_policy *p, struct decision *out)
 	return true;
 }
 
+static void audited_by(const struct policy_answer *a, struct decision *out)
+{
+	out->would_deny = true;
+	out->audit_policy = a->audit_policy;
+	out->audit_rule = a->audit_rule;
+}
+
 static void decide_by(const struct policy_answer *a, struct decision *out)
 {
 	out->verdict = a->action == RULE_ALLOW ? VERDICT_ALLOW : VERDICT_DENY;
@@ -104,20 +116,77 @@ static void decide_by(const struct policy_answer *a, struct decision *out)
 	out->policy = a->policy;
 	out->rule = a->rule;
 	out->target = a->target;
-	if (!a->would_deny)
-		return; // a shadow limit may have spoken
-	out->would_deny = true;
-	out->audit_policy = a->audit_policy;
-	out->audit_rule = a->audit_rule;
+	if (a->would_deny) // a shadow limit may have spoken
+		audited_by(a, out);
 }
 
-static void decide_authorization(const struct policy *p, const struct policy_input *in,
-				 struct decision *out)
+// One more reading: the strictest answer counts, the first of those.
+static void decide_also(const struct policy_answer *a, const struct policy_input *in,
+			struct decision *out)
+{
+	if (a->action == RULE_DENY) {
+		decide_by(a, out);
+		out->reading = in->path_steps;
+	} else if (a->would_deny && !out->would_deny) {
+		audited_by(a, out);
+	}
+}
+
+// Once for each other reading; false: refused.
+static bool decide_readings(const struct policy *p, const struct policy_input *in,
+			    const struct path_readings *all, uint32_t first, struct decision *out)
+{
+	struct policy_input one = *in;
+	struct policy_answer a;
+
+	for (uint32_t i = first; i < all->count && out->verdict == VERDICT_ALLOW; i++) {
+		one.path = all->list[i].path;
+		one.path_sent = in->path;
+		one.path_steps = all->list[i].steps;
+		policy_evaluate(p, &one, &a);
+		decide_also(&a, &one, out);
+	}
+	return out->verdict == VERDICT_ALLOW;
+}
+
+// Some servers take a field for the target: what is denied there is denied. A path that cannot be read is
+// unknown.
+static void decide_other_targets(const struct decide_context *c, const struct policy *p,
+				 const struct policy_input *in, struct decision *out)
+{
+	struct policy_input other = *in;
+	static const struct path_reading unknown;
+	struct path_readings none = {&unknown, 1}, all;
+	struct slice name, value;
+	const char *which;
+
+	other.deny_only = true;
+	for (uint32_t i = 0; in->field && in->field(in->headers, i, &name, &value); i++) {
+		if (!deny_overrides_target(name, &which))
+			continue;
+		other.path = deny_target_path(value);
+		if (path_form(other.path) == PATH_MALFORMED ||
+		    readings_of(other.path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, &all) !=
+			    ERR_OK)
+			all = none;
+		if (decide_readings(p, &other, &all, 0, out))
+			continue;
+		out->field = which;
+		return;
+	}
+}
+
+static void decide_authorization(const struct decide_context *c, const struct policy *p,
+				 const struct policy_input *in, struct decision *out)
 {
 	struct policy_answer a;
 
 	policy_evaluate(p, in, &a);
 	decide_by(&a, out);
+	if (in->readings && !decide_readings(p, in, in->readings, 1, out))
+		return;
+	if (in->l7 && out->verdict == VERDICT_ALLOW && policy_denies_paths(p))
+		decide_other_targets(c, p, in, out);
 }
 
 static bool decide_address(const struct policy *p, const struct policy_input *in,
@@ -136,7 +205,6 @@ void decide_connection(const struct decide_context *c, const struct decide_subje
 {
 	struct policy_input at_l4 = *in;
 
-	(void)c;
 	at_l4.l7 = false;
 	if (!decide_open(s, in, out))
 		return;
@@ -146,7 +214,7 @@ void decide_connection(const struct decide_context *c, const struct decide_subje
 	}
 	if (!decide_broken(policy_source(s->policy), out) &&
 	    !decide_address(s->policy, &at_l4, out))
-		decide_authorization(s->policy, &at_l4, out);
+		decide_authorization(c, s->policy, &at_l4, out);
 }
 
 // ---- the request -------------------------------------------------------------------------------
@@ -278,19 +346,44 @@ static bool decide_caller(const struct decide_context *c, const struct decide_su
 		with.more_tokens = &tokens.accepted[1];
 		with.more_token_count = tokens.accepted_count - 1;
 	}
-	decide_authorization(s->policy, &with, out);
+	decide_authorization(c, s->policy, &with, out);
 	decide_tokens_keep(c, p, &tokens);
 	return out->verdict == VERDICT_ALLOW;
 }
 
-void decide_request(const struct decide_context *c, const struct decide_subject *s,
-		    const struct policy_input *in, struct decision *out)
+// The usual path has one reading, and nobody may ask for any. False: there are too many.
+static bool decide_read_path(const struct decide_context *c, const struct policy *p,
+			     struct policy_input *in, struct path_readings *all,
+			     struct decision *out)
 {
+	static const struct slice none;
+
+	in->readings = NULL;
+	if (path_form(in->path) != PATH_ODD ||
+	    !(policy_reads_paths(p) || decide_limits_read_paths(c, policy_source(p))))
+		return true;
+	if (readings_of(in->path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, all) != ERR_OK) {
+		decide_as(out, VERDICT_MALFORMED, DECIDE_TARGET, none, none);
+		out->readings = READINGS_MAX;
+		return false;
+	}
+	if (all->count > 1)
+		in->readings = all;
+	out->readings = all->count;
+	return true;
+}
+
+void decide_request(const struct decide_context *c, const struct decide_subject *s,
+		    const struct policy_input *plain, struct decision *out)
+{
+	struct policy_input read = *plain, *in = &read;
 	struct decide_limits limits;
+	struct path_readings all;
 
 	if (!decide_open(s, in, out))
 		return;
-	if (decide_broken(policy_source(s->policy), out) || decide_address(s->policy, in, out))
+	if (decide_broken(policy_source(s->policy), out) || decide_address(s->policy, in, out) ||
+	    !decide_read_path(c, s->policy, in, &all, out))
 		return;
 	if (!decide_limits_find(&limits, c, policy_source(s->policy), in, out) ||
 	    !decide_limits_ask(&limits, LIMITS_OF_ADDRESS, out))

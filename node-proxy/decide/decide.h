@@ -16,6 +16,7 @@ enum verdict {
 	VERDICT_LIMITED,	 // 429
 	VERDICT_BROKEN,		 // 500, or RST: a policy is invalid, so its target refuses
 	VERDICT_NEEDS_L7,	 // connection only: a rule has to read the request
+	VERDICT_MALFORMED, // 400: what is asked for can be read in too many ways to judge them all
 	VERDICT_COUNT
 };
 
@@ -32,6 +33,7 @@ enum decide_reason {
 	DECIDE_JWT, // decision.jwt says which refusal
 	DECIDE_POLICY_INVALID,
 	DECIDE_UNKNOWN_SOURCE,
+	DECIDE_TARGET, // MALFORMED
 	DECIDE_REASON_COUNT
 };
 
@@ -45,6 +47,10 @@ struct decision {
 	bool would_deny; // an Audit policy, or a limit in shadow mode
 	struct slice audit_policy;
 	struct slice audit_rule;
+	// By which reading of the path (core/reading) it was refused; 0: as sent. And by which field's, or NULL.
+	uint64_t reading;
+	const char *field;
+	uint32_t readings;	 // that the path has, as far as they were asked for; 0: one
 	uint64_t retry_after_ns; // LIMITED
 	uint64_t limit_requests; // of the limit that refused, or the tightest one that applied
 	uint64_t limit_remaining;
@@ -57,6 +63,9 @@ struct decision {
 struct token_cache;
 struct token_cache *token_cache_new(uint32_t entries, uint64_t seed);
 void token_cache_free(struct token_cache *c);
+
+// What a decision takes of its arena at most: tokens, readings, and what its caller keeps there.
+#define DECIDE_SCRATCH_BYTES (JWT_ARENA_BYTES + 2 * READINGS_ARENA_BYTES + (24u << 10))
 
 struct decide_context {
 	const struct snapshot *snapshot;
@@ -79,7 +88,9 @@ void decide_connection(const struct decide_context *c, const struct decide_subje
 // now. ALLOW says nothing of the one that is under way; everything else is certain. Takes from no limit.
 void decide_at_best(const struct decide_context *c, const struct decide_subject *s,
 		    const struct policy_input *in, struct decision *out);
-// L7: one request. Tokens in it are ignored: found, verified and used by this function. Refusals take
+// L7: one request, whose path and host are sound (path_form, host_canonicalize). The whole policy is asked
+// once for each reading of the path, and the strictest answer counts; a limit counts once if any reading
+// fits. Tokens in it are ignored: found, verified and used by this function. Refusals take
 // time in this order: no signature is checked for an address that a limit or a CIDR rule refuses.
 void decide_request(const struct decide_context *c, const struct decide_subject *s,
 		    const struct policy_input *in, struct decision *out);

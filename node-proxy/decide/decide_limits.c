@@ -24,19 +24,32 @@ static bool limit_headers_fit(const struct ss_limit *l, const struct policy_inpu
 	return true;
 }
 
-// Either reading of a path with parameters ("/login;x") counts.
-static bool limit_path_fits(const struct ss_limit *l, struct slice path)
+// As rules are: the limit's path and the request's are read in the same way.
+static bool limit_reading_fits(const struct ss_path_match *m, const struct path_reading *r)
 {
-	uint8_t text[PATH_BYTES_MAX];
-	struct slice plain = path;
+	uint8_t text[PATH_BYTES_MAX], spare[PATH_BYTES_MAX];
+	struct ss_path_match as = *m;
 
-	if (l->path_count == 0 || path.len == 0 || path.len > sizeof(text))
+	if (path_match(m, r->path))
 		return true;
-	if (memchr(path.ptr, ';', path.len) || memchr(path.ptr, '%', path.len))
-		path_without_parameters(path, text, &plain);
+	if (r->steps == 0 || path_form(m->value) != PATH_ODD)
+		return false;
+	as.value = reading_apply(r->steps, m->value, text, spare);
+	return path_match(&as, r->path);
+}
+
+static bool limit_path_fits(const struct ss_limit *l, const struct policy_input *in)
+{
+	struct path_reading plain = {in->path, 0};
+	const struct path_readings one = {&plain, 1}, *all = in->readings ? in->readings : &one;
+
+	if (l->path_count == 0 || in->path.len == 0)
+		return true;
 	for (uint32_t i = 0; i < l->path_count; i++) {
-		if (path_match(&l->paths[i], path) || path_match(&l->paths[i], plain))
-			return true;
+		for (uint32_t k = 0; k < all->count; k++) {
+			if (limit_reading_fits(&l->paths[i], &all->list[k]))
+				return true;
+		}
 	}
 	return false;
 }
@@ -48,7 +61,7 @@ static bool limit_fits(const struct limit *l, const struct policy_input *in)
 
 	for (uint32_t i = 0; i < r->method_count && !method; i++)
 		method = slice_eq(r->methods[i], in->method);
-	return method && limit_path_fits(r, in->path) &&
+	return method && limit_path_fits(r, in) &&
 	       (r->client_cidr_count == 0 || cidr_set_contains(l->clients, in->client)) &&
 	       limit_headers_fit(r, in);
 }
@@ -90,6 +103,17 @@ static void limit_refuse(const struct ss_limit *l, const struct ratelimit_verdic
 	out->rule = l->rule;
 	out->target = (struct slice){0};
 	out->retry_after_ns = v->retry_after_ns;
+}
+
+bool decide_limits_read_paths(const struct decide_context *c, const struct ss_policy *p)
+{
+	for (uint32_t i = 0; i < p->limit_count; i++) {
+		const struct limit *one = snapshot_limit(c->snapshot, p->limit_ids[i]);
+
+		if (one && one->record.path_count > 0)
+			return true;
+	}
+	return false;
 }
 
 bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,

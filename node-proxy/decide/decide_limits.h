@@ -15,6 +15,8 @@ struct decide_limits {
 		keys; // by limit of the policy; 0: does not fit this request. In the context's arena
 };
 
+// Does a limit of the policy ask for paths?
+bool decide_limits_read_paths(const struct decide_context *c, const struct ss_policy *p);
 // Which limits select the request. False: there is no memory to know it by, so it is refused.
 bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
 			const struct ss_policy *p, const struct policy_input *in,

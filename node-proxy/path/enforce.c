@@ -9,7 +9,7 @@ void enforce_context(struct exchange *x, struct arena *scratch, struct decide_co
 {
 	struct worker *w = x->worker;
 
-	arena_init_fixed(scratch, w->scratch, WORKER_SCRATCH_BYTES);
+	arena_init_fixed(scratch, w->scratch, DECIDE_SCRATCH_BYTES);
 	*c = (struct decide_context){
 		.snapshot = x->pin->snapshot,
 		.limits = w->config.limits,
@@ -65,6 +65,7 @@ static enum step enforce_refuse(struct exchange *x)
 	case VERDICT_DENY:
 	case VERDICT_ALLOW:
 	case VERDICT_NEEDS_L7:
+	case VERDICT_MALFORMED: // of requests
 	case VERDICT_COUNT:
 		break;
 	}

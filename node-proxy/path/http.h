@@ -14,6 +14,8 @@
 #define EMPTY_LINES_MAX 4
 // Requests of one connection that are looked at in a turn: who sends thousands at once waits as others do.
 #define REQUESTS_PER_TURN_MAX 64
+// Readings of a path that count as one more request of a turn.
+#define READINGS_PER_REQUEST 16
 
 struct http {
 	struct http1 request;
@@ -40,7 +42,6 @@ struct http {
 	char method[HTTP_LOG_METHOD_MAX];
 	char path[HTTP_LOG_PATH_MAX];
 	char host[HTTP_LOG_HOST_MAX];
-	uint8_t *canonical; // path and query, in a chunk of the worker; NULL: as sent
 };
 
 // NULL: pool is full.

@@ -22,13 +22,9 @@ struct http *http_new(struct exchange *x)
 
 void http_free(struct exchange *x)
 {
-	struct worker *w = x->worker;
-
 	if (!x->http)
 		return;
-	if (x->http->canonical)
-		pool_put(&w->small, x->http->canonical);
-	pool_put(&w->https, x->http);
+	pool_put(&x->worker->https, x->http);
 	x->http = NULL;
 }
 
@@ -54,16 +50,17 @@ static uint16_t copy_text(char *to, size_t max, struct slice from)
 // ---- the request target ------------------------------------------------------------------------
 
 struct target {
-	struct slice path; // canonical, in the worker's scratch or in the head
-	struct slice query;
-	struct slice host;
-	bool changed;
+	struct slice path; // as sent, in the head; empty: it has none
+	struct slice host; // canonical, in the worker's scratch
+	// What does not go on of an absolute-form, and what does where nothing else is.
+	size_t skipped;
+	struct slice instead;
 };
 
-// absolute-form (RFC 9112 3.2.2): its authority has to be the Host field's; it goes on as origin-form,
+// absolute-form (RFC 9112 3.2.2): its authority has to be the Host field's; it goes on as origin-form (3.2.1),
 // or as "*" (3.2.4).
 static enum err target_split_absolute(struct slice target, struct slice host, bool options,
-				      struct slice *origin)
+				      struct slice *origin, struct target *out)
 {
 	static const struct slice scheme = {(const uint8_t *)"http://", 7};
 	struct slice rest, authority;
@@ -76,60 +73,38 @@ static enum err target_split_absolute(struct slice target, struct slice host, bo
 	if (!slice_eq_nocase(authority, host))
 		return ERR_MALFORMED;
 	*origin = slice_make(rest.ptr + authority.len, rest.len - authority.len);
+	out->skipped = scheme.len + authority.len;
 	if (origin->len == 0)
-		*origin = options ? SLICE_LIT("*") : SLICE_LIT("/");
+		*origin = out->instead = options ? SLICE_LIT("*") : SLICE_LIT("/");
 	return ERR_OK;
 }
 
+// What no server may be asked for. The rest is judged in every reading that servers have (decide), and goes
+// on as it came.
 static enum err target_parse(const struct http1_message *m, struct arena *scratch,
 			     struct target *out)
 {
-	struct slice origin = m->target;
-	size_t room = m->target.len + 1;
-	uint8_t *path = arena_alloc(scratch, 1, room);
-	uint8_t *host = arena_alloc(scratch, 1, m->host.len + 1);
-	bool options = slice_eq_str(m->method, "OPTIONS"), edited = false;
+	struct slice origin = m->target, query;
+	size_t room = m->host.len > ADDR_TEXT_MAX ? m->host.len : ADDR_TEXT_MAX;
+	uint8_t *host = arena_alloc(scratch, 1, room + 2);
+	bool options = slice_eq_str(m->method, "OPTIONS");
 	enum err err;
 
-	if (!path || !host)
+	if (!host)
 		return ERR_TOO_LARGE;
-	err = host_canonicalize(m->host, host, m->host.len + 1, &out->host);
+	err = host_canonicalize(m->host, host, room + 2, &out->host);
+	if (err == ERR_OK && origin.ptr[0] != '/' && !slice_eq_str(origin, "*"))
+		err = target_split_absolute(m->target, m->host, options, &origin, out);
 	if (err != ERR_OK)
 		return err;
-	if (origin.ptr[0] != '/' && !slice_eq_str(origin, "*")) {
-		err = target_split_absolute(m->target, m->host, options, &origin);
-		if (err != ERR_OK)
-			return err;
-		out->changed = true;
-	}
-	if (options && slice_eq_str(origin, "*")) {
-		out->path = origin;
-		return ERR_OK;
-	}
-	err = path_canonicalize(origin, path, room, &out->path, &out->query, &edited);
-	out->changed |= edited;
-	return err;
-}
-
-// The canonical form goes on to the pod: what was judged is what arrives.
-static enum err target_keep(struct exchange *x, const struct http1_message *m, struct slice head,
-			    const struct target *t)
-{
-	struct http *h = x->http;
-	size_t bytes = t->path.len + t->query.len;
-
-	if (!t->changed)
-		return ERR_OK;
-	if (bytes > UNREAD_SMALL_BYTES)
+	if (options && slice_eq_str(origin, "*"))
+		return ERR_OK; // of no path
+	out->path = slice_make(origin.ptr, slice_find(origin, '?'));
+	query = slice_make(origin.ptr + out->path.len, origin.len - out->path.len);
+	if (out->path.len > PATH_BYTES_MAX)
 		return ERR_TOO_LARGE;
-	h->canonical = pool_get_raw(&x->worker->small);
-	if (!h->canonical)
-		return ERR_NOMEM;
-	memcpy(h->canonical, t->path.ptr, t->path.len);
-	if (t->query.len > 0)
-		memcpy(h->canonical + t->path.len, t->query.ptr, t->query.len);
-	return http1_edit_put(&h->edit, (size_t)(m->target.ptr - head.ptr), m->target.len,
-			      slice_make(h->canonical, bytes));
+	return path_form(out->path) != PATH_MALFORMED && query_is_plain(query) ? ERR_OK
+									       : ERR_MALFORMED;
 }
 
 // ---- judging -----------------------------------------------------------------------------------
@@ -151,6 +126,17 @@ static bool request_header(const void *headers, struct slice lower_name, struct 
 	return true;
 }
 
+static bool request_field(const void *headers, uint32_t i, struct slice *name, struct slice *value)
+{
+	const struct http1_message *m = ((const struct request_fields *)headers)->message;
+
+	if (i >= m->header_count)
+		return false;
+	*name = m->headers[i].name;
+	*value = m->headers[i].value;
+	return true;
+}
+
 static enum step request_decide(struct exchange *x, const struct http1_message *m,
 				const struct target *t, struct arena *scratch,
 				struct decide_context *context)
@@ -164,11 +150,13 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 	enforce_input(x, &in);
 	in.l7 = true;
 	in.method = m->method;
-	in.path = t->path.ptr[0] == '/' ? t->path : (struct slice){0}; // "*" is none: it is unknown
+	in.path = t->path; // "*" is none: it is unknown
 	in.host = t->host;
 	in.headers = &fields;
 	in.header = request_header;
+	in.field = request_field;
 	decide_request(context, &subject, &in, &x->decision);
+	x->turn_requests += x->decision.readings / READINGS_PER_REQUEST;
 	if (repeated)
 		return http_refuse(x, 400, END_BAD_REQUEST,
 				   "a field that a rule reads comes twice");
@@ -182,6 +170,10 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 		return http_refuse(x, 429, END_RATE_LIMITED, NULL);
 	case VERDICT_BROKEN:
 		return http_refuse(x, 500, END_POLICY_INVALID, NULL);
+	case VERDICT_MALFORMED:
+		x->http->keep_alive = false; // as behind all that cannot be read
+		return http_refuse(x, 400, END_BAD_REQUEST,
+				   "the path can be read in too many ways");
 	case VERDICT_DENY:
 	case VERDICT_NEEDS_L7:
 	case VERDICT_COUNT:
@@ -286,12 +278,13 @@ enum step http_judge(struct exchange *x, size_t head_bytes)
 	h->expects_continue = m->expects_continue;
 	enforce_context(x, &scratch, &context);
 	err = target_parse(m, &scratch, &target);
-	if (err == ERR_OK)
-		err = target_keep(x, m, head, &target);
+	if (err == ERR_OK && target.skipped > 0)
+		err = http1_edit_put(&h->edit, (size_t)(m->target.ptr - head.ptr), target.skipped,
+				     target.instead);
 	if (err != ERR_OK)
-		return request_unreadable(x, err == ERR_NOMEM ? ERR_TOO_LARGE : err,
-					  "request target or host cannot be made canonical");
-	h->path_len = copy_text(h->path, sizeof(h->path), target.path);
+		return request_unreadable(x, err, "request target or host that servers differ on");
+	if (target.path.len > 0)
+		h->path_len = copy_text(h->path, sizeof(h->path), target.path);
 	// Behind a request that cannot be read nothing is; and who speaks HTTP/1.0 is told by the pod's answer
 	// that its connection stays, if it does.
 	h->keep_alive = m->keep_alive && (m->minor == 1 || !h->pod_closes);
@@ -354,7 +347,7 @@ static bool request_had_its_turn(struct exchange *x)
 		x->turn = turn;
 		x->turn_requests = 0;
 	}
-	if (x->turn_requests == REQUESTS_PER_TURN_MAX) {
+	if (x->turn_requests >= REQUESTS_PER_TURN_MAX) {
 		exchange_set_timer(x, 0); // the next one
 		return true;
 	}

@@ -517,7 +517,7 @@ enum err worker_new(const struct worker_config *config, struct ring *ring, struc
 	w->send_vectors = calloc(WORKER_SEND_VECTORS, sizeof(*w->send_vectors));
 	w->message = calloc(1, sizeof(*w->message));
 	w->plaintext = malloc(WORKER_PLAINTEXT_BYTES);
-	w->scratch = malloc(WORKER_SCRATCH_BYTES);
+	w->scratch = malloc(DECIDE_SCRATCH_BYTES);
 	w->tokens = token_cache_new(WORKER_TOKENS, config->seed);
 	if (!w->send_vectors || !w->message || !w->plaintext || !w->scratch || !w->tokens ||
 	    record_ring_init(&w->log, WORKER_LOG_BYTES, config->log_event_fd) != ERR_OK) {

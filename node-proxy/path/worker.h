@@ -17,7 +17,6 @@
 
 #define WORKER_SEND_VECTORS    256
 #define WORKER_PLAINTEXT_BYTES (TLS_RECORD_PLAINTEXT_MAX + 1)
-#define WORKER_SCRATCH_BYTES   (256u << 10)
 // Tunnel k of a peer dials from a port congruent to k: the receiver hands it to worker k mod W.
 #define TUNNEL_PORT_MODULUS  64
 #define WORKER_LISTENERS_MAX 8

@@ -14,7 +14,7 @@
 enum reporter { REPORTER_SOURCE = 0, REPORTER_DESTINATION, REPORTER_BOTH };
 
 #define POD_NAME_MAX   384
-#define LOG_DETAIL_MAX 256
+#define LOG_DETAIL_MAX (READING_TEXT_MAX + 64)
 
 static struct slice log_pod_name(const struct ss_workload *p, char text[POD_NAME_MAX])
 {
@@ -65,6 +65,20 @@ static void log_decision(const struct exchange *x, struct record *r,
 	strings[RECORD_RULE] = d->rule;
 	strings[RECORD_AUDIT_POLICY] = d->audit_policy;
 	strings[RECORD_AUDIT_RULE] = d->audit_rule;
+}
+
+// Which of a target's readings was refused; empty: the plain one.
+static struct slice log_reading(const struct exchange *x, char text[LOG_DETAIL_MAX])
+{
+	const struct decision *d = &x->decision;
+	char steps[READING_TEXT_MAX];
+	int n;
+
+	if (!x->decided || (d->reading == 0 && !d->field))
+		return (struct slice){0};
+	n = snprintf(text, LOG_DETAIL_MAX, "%s read: %.*s", d->field ? d->field : "path",
+		     SLICE_ARG(reading_format(d->reading, steps)));
+	return slice_make(text, (size_t)n);
 }
 
 // A connection that failed is named by its errno, beside the sentence that there may be.
@@ -125,8 +139,7 @@ void worker_log_exchange(struct exchange *x)
 	struct slice strings[RECORD_STRINGS] = {0};
 	char source[SPIFFE_ID_MAX], destination[SPIFFE_ID_MAX];
 	char source_pod[POD_NAME_MAX], destination_pod[POD_NAME_MAX], service[POD_NAME_MAX];
-	char detail[LOG_DETAIL_MAX];
-	char crowd[128];
+	char detail[LOG_DETAIL_MAX], read_as[LOG_DETAIL_MAX], crowd[128];
 
 	log_count(w, x);
 	if (!w->config.log_exchanges)
@@ -154,6 +167,7 @@ void worker_log_exchange(struct exchange *x)
 
 		strings[RECORD_SERVICE] = log_pod_name(&named, service);
 	}
+	strings[RECORD_DETAIL] = log_reading(x, read_as);
 	if (x->check_failed)
 		strings[RECORD_DETAIL] = slice_str(x->check_failed);
 	if (x->crowded)

@@ -7,24 +7,31 @@
 
 // ---- paths -------------------------------------------------------------------------------------
 
-// Requests are judged by their canonical path: another spelling would never match, and a Deny rule that
-// never matches is an open door.
-static bool canonical(const struct view *v, struct slice *path)
+// A rule's path counts as it is written, and in every reading that a request's has (core/reading). A spelling
+// that requests do not have is no error: a Deny rule counts for all readings of its own path too.
+static bool readable(const struct view *v, struct slice path)
 {
-	uint8_t *out = arena_alloc(v->arena, 1, path->len);
-	struct slice query;
+	uint8_t *out = arena_alloc(v->arena, 1, path.len);
+	struct slice canonical, query;
+	struct path_readings readings;
 	bool changed = false;
 
-	if (!out || path_canonicalize(*path, out, path->len, path, &query, &changed) != ERR_OK ||
+	if (!out ||
+	    path_canonicalize(path, out, path.len, &canonical, &query, &changed) != ERR_OK ||
 	    query.len > 0) {
 		view_error(v, "is no path that a request can have");
 		return false;
 	}
-	if (changed)
+	if (readings_of(path, RULE_READINGS_MAX, READINGS_BYTES_MAX, v->arena, &readings) !=
+	    ERR_OK) {
+		view_error(v, "can be read in more ways than anybody means");
+		return false;
+	}
+	if (changed && !slice_eq_nocase(path, canonical))
 		view_warn(v,
-			  "is compared as \"%.*s\": requests' paths are, without dot segments, "
-			  "double slashes and needless escapes",
-			  SLICE_ARG(*path));
+			  "is compared as it is written: most requests for it say \"%.*s\", which "
+			  "an Allow rule does not match",
+			  SLICE_ARG(canonical));
 	return true;
 }
 
@@ -38,7 +45,7 @@ static bool check_path(const struct reading *r, const struct view *v, void *obje
 		view_error(v, "has to begin with /");
 		return false;
 	}
-	return canonical(v, path);
+	return readable(v, *path);
 }
 
 static bool check_wildcard(const struct reading *r, const struct view *v, void *object, void *value)

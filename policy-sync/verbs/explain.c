@@ -12,10 +12,10 @@
 #include "decide/decide.h"
 #include "io/crypto.h"
 #include "model/load.h"
+#include "verbs/explain_readings.h"
 #include "verbs/explain_walk.h"
 #include "verbs/verbs.h"
 
-#define SCRATCH_BYTES  (256u << 10)
 #define HEADERS_MAX    32
 #define WALK_BYTES_MAX (64u << 20)
 #define OUTCOMES_MAX   16 // that differ; more are not told apart
@@ -91,29 +91,43 @@ static bool explain_header(const void *context, struct slice lower_name, struct 
 	return found > 0;
 }
 
+static bool explain_field(const void *context, uint32_t i, struct slice *name, struct slice *value)
+{
+	const struct explain *x = ((const struct explain_fields *)context)->x;
+
+	if (i >= x->header_count)
+		return false;
+	*name = x->names[i];
+	*value = x->values[i];
+	return true;
+}
+
+// The path of a target in origin-form, or of none: "*".
+static bool fill_path(const struct explain *x, struct policy_input *in)
+{
+	struct slice target = slice_str(x->path), query;
+
+	if (slice_eq_str(target, "*") && slice_eq_str(in->method, "OPTIONS"))
+		return true;
+	in->path = slice_make(target.ptr, slice_find(target, '?'));
+	query = slice_make(target.ptr + in->path.len, target.len - in->path.len);
+	return path_form(in->path) != PATH_MALFORMED && query_is_plain(query);
+}
+
 static bool fill_request(struct explain *x, struct policy_input *in, struct arena *a)
 {
-	struct slice query;
-	size_t room = strlen(x->path) + 1;
-	uint8_t *path = arena_alloc(a, 1, room);
-	uint8_t *host = arena_alloc(a, 1, x->host ? strlen(x->host) + 1 : 1);
-	bool changed;
+	size_t room = (x->host ? strlen(x->host) : 0) + ADDR_TEXT_MAX + 2;
+	uint8_t *host = arena_alloc(a, 1, room);
 
 	in->l7 = true;
 	in->method = slice_str(x->method ? x->method : "GET");
 	in->header = explain_header;
-	if (!path || !host)
-		return false;
-	// "OPTIONS *" asks for no path.
-	if (!(slice_eq_str(in->method, "OPTIONS") && strcmp(x->path, "*") == 0) &&
-	    path_canonicalize(slice_str(x->path), path, room, &in->path, &query, &changed) !=
-		    ERR_OK)
-		return false;
-	return !x->host || host_canonicalize(slice_str(x->host), host, strlen(x->host) + 1,
-					     &in->host) == ERR_OK;
+	in->field = explain_field;
+	return host && fill_path(x, in) &&
+	       (!x->host || host_canonicalize(slice_str(x->host), host, room, &in->host) == ERR_OK);
 }
 
-// False: the request has no canonical path or host.
+// False: servers differ on the path or host, whatever policy says.
 static bool ask(struct explain *x, struct outcome *o, void *scratch)
 {
 	const struct walk_way *way = o->way;
@@ -136,7 +150,7 @@ static bool ask(struct explain *x, struct outcome *o, void *scratch)
 				  .port = way->target.port,
 				  .headers = &fields};
 
-	arena_init_fixed(&a, scratch, SCRATCH_BYTES);
+	arena_init_fixed(&a, scratch, DECIDE_SCRATCH_BYTES);
 	decide_connection(&context, &subject, &in, d);
 	if (d->verdict != VERDICT_NEEDS_L7)
 		return true;
@@ -245,6 +259,16 @@ static void put_member(struct buf *b, const char *key, struct slice value)
 	buf_put_json_string(b, value);
 }
 
+// The path that policy is asked about; empty: none.
+static struct slice path_of(const struct explain *x, const struct outcome *o)
+{
+	struct slice target = slice_str(x->path ? x->path : "");
+
+	if (o->way->end != WALK_ENFORCED)
+		target.len = 0;
+	return slice_make(target.ptr, slice_find(target, '?'));
+}
+
 static void answer_json(const struct explain *x, const struct outcome *o)
 {
 	const struct decision *d = &o->decision;
@@ -269,8 +293,20 @@ static void answer_json(const struct explain *x, const struct outcome *o)
 		put_member(&b, "audit.policy", d->audit_policy);
 		put_member(&b, "audit.rule", d->audit_rule);
 	}
+	explain_readings_json(&b, path_of(x, o), d);
 	buf_put_str(&b, "}\n");
 	fwrite(b.ptr, 1, b.len, stdout);
+	buf_deinit(&b);
+}
+
+static void answer_readings(const struct explain *x, const struct outcome *o)
+{
+	struct buf b;
+
+	buf_init_growing(&b, 1u << 18);
+	explain_readings_text(&b, path_of(x, o), &o->decision);
+	if (b.len > 0)
+		fwrite(b.ptr, 1, b.len, stdout);
 	buf_deinit(&b);
 }
 
@@ -313,6 +349,7 @@ static void answer_text(const struct explain *x, const struct outcome *o)
 		       SLICE_ARG(to->record.name), o->way->target.port);
 	else
 		printf("%s\n", o->way->target.port ? addr_port_format(o->way->target, at) : "");
+	answer_readings(x, o);
 	answer_way(x, o);
 	if (o->endpoints > 1)
 		printf("also     %u more endpoints with the same answer\n", o->endpoints - 1);
@@ -364,7 +401,7 @@ static int explain_run(struct explain *x)
 	struct diagnostics findings;
 	struct compiled *compiled = NULL;
 	struct reason why = {0};
-	void *scratch = malloc(SCRATCH_BYTES);
+	void *scratch = malloc(DECIDE_SCRATCH_BYTES);
 	struct model *m = NULL;
 	struct snapshot *s = NULL;
 	struct arena arena;

@@ -83,15 +83,17 @@ for chunk in zz ffffffffffffffff1 "1\r\nab" -1 "0x0"; do
 		"$(raw "POST /c HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n$chunk\r\n\r\n$smuggled" | grep -v '^400$' || true)"
 done
 
-# The framing is plain, the path is not.
-for path in /x%2Fadmin /x%2fadmin /x%5Cadmin '/x\\\\admin' /x%00 /x%zz /x%2; do
+# The framing is plain, the path is not: what no server may be asked, what some server takes for a denied path,
+# what none does.
+for path in /x%00 /x%zz /x%2 /x%c0%af; do
 	same "400: $path" 400 "$(raw "GET $path HTTP/1.1\r\n$host\r\n")"
 done
-for path in /admin /admin/ /admin/x //admin /./admin /x/../admin /%61dmin /%61%64min/x /x/%2e%2e/admin /admin\?x /a/./../admin; do
+for path in /admin /admin/ /admin/x //admin /./admin /x/../admin /%61dmin /%61%64min/x /x/%2e%2e/admin /admin\?x /a/./../admin \
+	/Admin /admin%20 /admin%3Fx '/admin;x' /%2Fadmin /x/..%5Cadmin /%2561dmin; do
 	same "403: $path" 403 "$(raw "GET $path HTTP/1.1\r\n$host\r\n")"
 done
 same "403: the absolute form" 403 "$(raw "GET http://shop/admin HTTP/1.1\r\n$host\r\n")"
-for path in /administrator /x/admin /Admin /x?/admin; do
+for path in /administrator /x/admin /x%2Fadmin /x%5cadmin '/x\\\\admin' /x?/admin; do
 	same "200: $path is another path" 200 "$(raw "GET $path HTTP/1.1\r\n$host\r\n")"
 done
 same "200: fields in odd letters, a field without a value" 200 "$(raw "GET /odd HTTP/1.1\r\nhOST: shop\r\nX-Empty:\r\n\r\n")"
@@ -105,5 +107,5 @@ same "the capture missed nothing" 0 "$(awk '/dropped by kernel/ { print $1 }' "$
 tcpdump -q -A -r "$W/inside.pcap" 2>/dev/null >"$W/inside.txt"
 same "nothing smuggled and nothing denied reached the pod" "" \
 	"$(grep -aoE '(GET|POST) /(smuggled|admin([/?][^ ]*)?) ' "$W/inside.txt" | sort -u || true)"
-same "nothing ambiguous did" "" "$(grep -aE '(GET|POST) /x( |%|\\)|SSH-2.0' "$W/inside.txt" || true)"
+same "nothing ambiguous did" "" "$(grep -aE '(GET|POST) /x( |%(00|zz|2 |c0))|SSH-2.0' "$W/inside.txt" || true)"
 same "what was allowed did (the capture is no blind one)" yes "$(grep -aq 'GET /next' "$W/inside.txt" && echo yes || echo no)"

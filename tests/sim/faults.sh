@@ -74,7 +74,7 @@ path=node-proxy/path
 
 # ---- objects and descriptors ----
 fault double-free $path/request.c 'freed twice|use-after-poison' \
-	's/(pool_put\(&w->https, x->http\);\n)\tx->http = NULL;\n/\1/'
+	's/(pool_put\(&x->worker->https, x->http\);\n)\tx->http = NULL;\n/\1/'
 fault closed-while-armed $path/conn.c 'is closed while [0-9]+ operations name it' \
 	's/\tif \(conn_is_idle\(c\)\)\n(\t\tring_close)/\tif (!c->ops[CONN_OP_CLOSE].armed)\n\1/'
 fault bytes-freed-in-send $path/conn.c 'bytes are freed while a send names them|no object of this pool' \
@@ -82,7 +82,7 @@ fault bytes-freed-in-send $path/conn.c 'bytes are freed while a send names them|
 fault timer-outlives $path/exchange.c 'use-after-poison|written to at [0-9]+ after it was freed' \
 	's/(worker_log_exchange\(x\);\n)\texchange_cancel_timer\(x\);\n/\1/'
 fault object-leak $path/request.c 'objects of [0-9]+ bytes were never freed|heads are kept' \
-	's/pool_put\(&w->small, x->http->canonical\);/;/'
+	's/pool_put\(&x->worker->https, x->http\);/;/'
 fault descriptor-leak $path/mux.c 'was never closed' \
 	's/(if \(!m\) \{\n)\t\tclose\(fd\);\n(\t\tw->counters.tunnels_failed\+\+)/\1\2/'
 fault snapshot-leak $path/worker.c 'is held [0-9]+ times at the end|too many generations|still waits' \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The one canonical path: examples, attacks, and properties over random targets; host names; matches.
+// The canonical path: examples, attacks, and properties over random targets; host names; matches.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,10 @@ static void test_paths(void **state)
 		{"/...;x", "/...;x"},
 		{"/a..;x", "/a..;x"},
 		{"/%01%7f", "/%01%7F"},
-		{"/%e4%f6", "/%E4%F6"}, // Latin-1
+		{"/%e4%f6", "/%E4%F6"},	    // Latin-1
+		{"/a%2fb%5c", "/a%2Fb%5C"}, // of what servers differ on nothing is decided here
+		{"/a\\b", "/a\\b"},
+		{"/a/..;/b", "/a/..;/b"},
 		{"/%c0x", "/%C0x"},
 		{"/%c2%80%ed%9f%bf%f4%8f%bf%bf", "/%C2%80%ED%9F%BF%F4%8F%BF%BF"},
 		{"/%e0%a0%80%f0%90%80%80", "/%E0%A0%80%F0%90%80%80"}, // the shortest there are
@@ -91,11 +94,6 @@ static void test_paths_refused(void **state)
 		"/%2",
 		"/%zz",
 		"/%2g",
-		"/a%2fb",
-		"/a%2Fb",
-		"/a%5cb",
-		"/a%5Cb",
-		"/a\\b",
 		"/%00",
 		"/a%00.html",
 		"/a#b",
@@ -105,13 +103,6 @@ static void test_paths_refused(void **state)
 		"/a\x80",
 		"/\xc3\xa4",
 		"/a\x01",
-		"/a/..;/b",
-		"/..;",
-		"/.;x/a",
-		"/a/..;x=1",
-		"/a/%2e.;b/",
-		"/..%3b/a",
-		"/.%3B",
 		"/a?b#c",
 		"/a?b c",
 		"/a?\x01",
@@ -226,8 +217,7 @@ static bool contains(struct slice s, const char *text)
 	return memmem(s.ptr, s.len, text, strlen(text)) != NULL;
 }
 
-// What a careless server would do with the canonical path: decode everything once. It must not find
-// a dot segment, an empty segment, a backslash or a NUL that we did not see.
+// Decoding finds no NUL and nothing that should have been decoded; dot segments and empty ones are gone.
 static void check_decoded(struct slice path)
 {
 	uint8_t plain[PATH_BYTES_MAX + 2];
@@ -240,7 +230,7 @@ static void check_decoded(struct slice path)
 			char hex[3] = {(char)path.ptr[i + 1], (char)path.ptr[i + 2], 0};
 
 			c = (uint8_t)strtol(hex, NULL, 16);
-			assert_true(c != '/' && c != '\\' && c != 0);
+			assert_true(c != 0);
 			// Encoded unreserved characters are gone.
 			assert_false((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
 				     (c >= '0' && c <= '9') || strchr("-._~", c));
@@ -250,12 +240,9 @@ static void check_decoded(struct slice path)
 		}
 		plain[n++] = c;
 	}
-	struct slice d = slice_make(plain, n);
-
-	assert_false(contains(d, "//") || contains(d, "/./") || contains(d, "/../"));
-	assert_false(contains(d, "/.;") || contains(d, "/..;"));
-	assert_false(n >= 2 && memcmp(plain + n - 2, "/.", 2) == 0);
-	assert_false(n >= 3 && memcmp(plain + n - 3, "/..", 3) == 0);
+	assert_false(contains(path, "//") || contains(path, "/./") || contains(path, "/../"));
+	assert_false(n >= 2 && memcmp(plain + n - 2, "/.", 2) == 0 && path.len == n);
+	assert_false(n >= 3 && memcmp(plain + n - 3, "/..", 3) == 0 && path.len == n);
 }
 
 static void test_properties(void **state)
@@ -424,46 +411,6 @@ static void test_host_match(void **state)
 	}
 }
 
-static void test_path_without_parameters(void **state)
-{
-	static const struct {
-		const char *path;
-		const char *plain; // NULL: there are none
-	} rows[] = {
-		{"/", NULL},
-		{"/a/b", NULL},
-		{"/a:b,c=d&e", NULL},
-		{"/%3b", NULL},
-		{"/%3", NULL},
-		{"/a;x", "/a"},
-		{"/a;x=1;y/b", "/a/b"},
-		{"/a;", "/a"},
-		{"/;", "/"},
-		{"/;/", "/"},
-		{"/;x/a", "/a"},
-		{"/a/;x/b", "/a/b"},
-		{"/a/;", "/a/"},
-		{"/a;x/;y/;z", "/a/"},
-		{"/a%3Bx", "/a"},
-		{"/a%3Bx/b", "/a/b"},
-		{"/a;%3Bx/b", "/a/b"},
-		{"/a;x%2E/b", "/a/b"},
-		{"*", NULL},
-		{"", NULL},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		uint8_t out[32];
-		struct slice path = slice_str(rows[i].path), plain;
-		const char *expected = rows[i].plain ? rows[i].plain : rows[i].path;
-
-		assert_int_equal(path_without_parameters(path, out, &plain), rows[i].plain != NULL);
-		if (!slice_eq_str(plain, expected))
-			fail_msg("%s gives %.*s", rows[i].path, SLICE_ARG(plain));
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,7 +418,7 @@ int main(void)
 		cmocka_unit_test(test_path_limits), cmocka_unit_test(test_query),
 		cmocka_unit_test(test_properties),  cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_host_limits), cmocka_unit_test(test_path_match),
-		cmocka_unit_test(test_host_match),  cmocka_unit_test(test_path_without_parameters),
+		cmocka_unit_test(test_host_match),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,8 +32,9 @@ static uint32_t below(uint32_t n)
 #define PICK(list) ((list)[below(COUNT(list))])
 
 static const char *const methods[] = {"GET", "POST", "PUT", "get"};
-static const char *const paths[] = {"/",      "/a", "/a/",  "/a/b",   "/ab",  "/a/b/c", "/b",
-				    "/admin", "*",  "/a;x", "/a;x/b", "/;/a", "/a%3Bx", "/a%3b"};
+static const char *const paths[] = {"/",     "/a",     "/a/",	"/a/b",	  "/ab",    "/a/b/c",
+				    "/b",    "/admin", "*",	"/a;x",	  "/a;x/b", "/A",
+				    "/a/B/", "/a%2Fb", "//a/b", "/a/./b", "/a%20",  "/a/b//"};
 static const char *const hosts[] = {"a.example", "b.a.example", "example",
 				    "other",	 "*.example",	"*.a.example"};
 static const char *const header_names[] = {"x-a", "x-b"};
@@ -271,8 +272,12 @@ static const struct policy *random_levels(struct ss_policy *p, struct levels *to
 
 // ---- random inputs -----------------------------------------------------------------------------
 
+static const char *const odd_values[] = {"alice, bob", "\"bob\"", "core;q=1,\"ops\"", "true ,", ""};
+static const char *const odd_names[] = {"X_A", "x_b", "X-B"};
+
 struct request {
 	const char *headers[COUNT(header_names)]; // NULL: absent
+	const char *odd_name, *odd_value;	  // one more field, by a name that is none of these
 };
 
 static struct jwt tokens[TOKENS];
@@ -288,6 +293,21 @@ static bool request_header(const void *headers, struct slice name, struct slice 
 		return true;
 	}
 	return false;
+}
+
+static bool request_field(const void *headers, uint32_t i, struct slice *name, struct slice *value)
+{
+	const struct request *r = headers;
+
+	if (i > COUNT(header_names))
+		return false;
+	*name = slice_str(i < COUNT(header_names) ? header_names[i] : r->odd_name);
+	*value = slice_str(i == COUNT(header_names) ? r->odd_value
+			   : r->headers[i]	    ? r->headers[i]
+						    : "");
+	if (i < COUNT(header_names) && !r->headers[i])
+		*name = slice_str("absent");
+	return true;
 }
 
 static struct slice text_or_unknown(const char *text)
@@ -308,11 +328,14 @@ static void random_input(struct policy_input *in, struct request *r, struct poli
 		.host = text_or_unknown(hosts[below(4)]),
 		.headers = r,
 		.header = below(12) ? request_header : NULL,
+		.field = below(12) ? request_field : NULL,
 	};
 	if (*client)
 		assert_int_equal(addr_parse(slice_str(client), &in->client), ERR_OK);
 	for (size_t i = 0; i < COUNT(header_names); i++)
-		r->headers[i] = below(3) ? PICK(texts) : NULL;
+		r->headers[i] = below(3) ? below(3) ? PICK(texts) : PICK(odd_values) : NULL;
+	r->odd_name = PICK(odd_names);
+	r->odd_value = below(2) ? PICK(texts) : PICK(odd_values);
 	// No token, one, or one of each provider.
 	uint32_t count = below(3);
 

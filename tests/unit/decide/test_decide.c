@@ -56,7 +56,7 @@ static void test_names(void **state)
 {
 	static const uint16_t statuses[VERDICT_COUNT] = {
 		[VERDICT_DENY] = 403,	[VERDICT_UNAUTHENTICATED] = 401, [VERDICT_LIMITED] = 429,
-		[VERDICT_BROKEN] = 500, [VERDICT_NEEDS_L7] = 403,
+		[VERDICT_BROKEN] = 500, [VERDICT_NEEDS_L7] = 403,	 [VERDICT_MALFORMED] = 400,
 	};
 
 	(void)state;

@@ -316,9 +316,11 @@ static const struct {
 	{DOES("hosts: [\"a.example:8080\"]"), "operation.hosts[0]", "as \"a.example\"", 8},
 	{DOES("hosts: [\"*.B.example.\"]"), "operation.hosts[0]", "as \"*.b.example\"", 8},
 	{DOES("methods: [GET, PUT, GET]"), "operation.methods[2]", "twice", 8},
-	{DOES("path: {value: /a/../b}"), "operation.path.value", "as \"/b\"", 8},
-	{DOES("path: {value: /%61dmin}"), "operation.path.value", "as \"/admin\"", 8},
+	{DOES("path: {value: /a/../b}"), "operation.path.value", "say \"/b\"", 8},
+	{DOES("path: {value: /%61dmin}"), "operation.path.value", "say \"/admin\"", 8},
 	{DOES("path: {value: /a%20b}"), NULL, NULL, 0},
+	{DOES("path: {value: /api/queues/%2F/q}"), NULL, NULL, 0},
+	{DOES("path: {value: /@scope%2fname}"), NULL, NULL, 0},
 	// Of two rules.
 	{SA("y", "x") AND "{name: r, action: Deny}", "name", "called r too", 9},
 	{SA("y", "x") AND "{name: s, action: Deny, principal: {sources: [{type: "

@@ -226,8 +226,8 @@ static inline int world_setup(void **state)
 
 	assert_non_null(w);
 	arena_init(&w->arena, 1u << 20);
-	w->scratch = malloc(JWT_ARENA_BYTES);
-	arena_init_fixed(&w->scratch_arena, w->scratch, JWT_ARENA_BYTES);
+	w->scratch = malloc(DECIDE_SCRATCH_BYTES);
+	arena_init_fixed(&w->scratch_arena, w->scratch, DECIDE_SCRATCH_BYTES);
 	w->table = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
 	memset(w->table, 0, bytes);
 	assert_int_equal(ratelimit_table_init(w->table, bytes, 1, &w->context.limits), ERR_OK);

@@ -7,6 +7,8 @@
 //   rule that needs it does." Audit changes nothing but what is reported.
 #pragma once
 
+#include <ctype.h>
+#include <stdio.h>
 #include "core/cidr.h"
 #include "core/match.h"
 #include "core/policy.h"
@@ -56,6 +58,13 @@ static inline enum reference_fit port_fit(const struct ss_rule *r, const struct 
 	return known(in->port != 0, any);
 }
 
+// "For Deny only, what servers read otherwise counts too": letter case, a trailing slash behind Exact, lists
+// and quoted values, '_' for '-'.
+static inline bool reference_method(const struct ss_rule *r, struct slice rule, struct slice is)
+{
+	return r->action == RULE_DENY ? slice_eq_nocase(rule, is) : slice_eq(rule, is);
+}
+
 static inline enum reference_fit method_fit(const struct ss_rule *r, const struct policy_input *in)
 {
 	bool any = false;
@@ -63,25 +72,61 @@ static inline enum reference_fit method_fit(const struct ss_rule *r, const struc
 	if (r->method_count == 0)
 		return YES;
 	for (uint32_t i = 0; i < r->method_count; i++)
-		any |= slice_eq(r->methods[i], in->method);
+		any |= reference_method(r, r->methods[i], in->method);
 	return known(in->l7 && in->method.len > 0, any);
 }
 
-// With path parameters a path has two readings; where they differ nobody can say.
+static inline struct slice reference_trim(struct slice path)
+{
+	while (path.len > 1 && path.ptr[path.len - 1] == '/')
+		path.len--;
+	return path;
+}
+
+static inline bool reference_denied(enum path_match_type type, struct slice rule, struct slice path)
+{
+	struct slice front;
+
+	if (type == PATH_EXACT)
+		return slice_eq_nocase(reference_trim(rule), reference_trim(path));
+	while (rule.len > 0 && rule.ptr[rule.len - 1] == '/')
+		rule.len--;
+	if (path.len < rule.len)
+		return false;
+	front = slice_make(path.ptr, rule.len);
+	return slice_eq_nocase(front, rule) && path.len > 0 &&
+	       (path.len == rule.len || path.ptr[rule.len] == '/');
+}
+
+// A Deny rule's own path counts in every reading that it has.
+static inline bool reference_path(const struct ss_rule *r, const struct ss_path_match *m,
+				  struct slice path)
+{
+	struct path_readings all;
+	bool any = false;
+	struct arena a;
+
+	if (r->action != RULE_DENY)
+		return path_match(m, path);
+	if (path_form(m->value) != PATH_ODD)
+		return reference_denied(m->type, m->value, path);
+	arena_init(&a, 1u << 20);
+	any = readings_of(m->value, READINGS_MAX, READINGS_BYTES_MAX, &a, &all) != ERR_OK;
+	for (uint32_t i = 0; !any && i < all.count; i++)
+		any = reference_denied(m->type, all.list[i].path, path);
+	arena_deinit(&a);
+	return any;
+}
+
 static inline enum reference_fit path_fit(const struct ss_rule *r, const struct policy_input *in)
 {
-	bool with = false, without = false;
-	uint8_t text[PATH_BYTES_MAX];
-	struct slice plain;
+	bool any = false;
 
 	if (r->path_count == 0)
 		return YES;
-	path_without_parameters(in->path, text, &plain);
-	for (uint32_t i = 0; i < r->path_count; i++) {
-		with |= path_match(&r->paths[i], in->path);
-		without |= path_match(&r->paths[i], plain);
-	}
-	return known(in->l7 && in->path.len > 0 && with == without, with);
+	for (uint32_t i = 0; i < r->path_count; i++)
+		any |= reference_path(r, &r->paths[i], in->path);
+	return known(in->l7 && in->path.len > 0, any);
 }
 
 static inline enum reference_fit host_fit(const struct ss_rule *r, const struct policy_input *in)
@@ -95,24 +140,63 @@ static inline enum reference_fit host_fit(const struct ss_rule *r, const struct 
 	return known(in->l7 && in->host.len > 0, any);
 }
 
+static inline bool reference_name(struct slice name, struct slice rule)
+{
+	bool same = name.len == rule.len;
+
+	for (size_t i = 0; same && i < name.len; i++) {
+		int a = name.ptr[i] == '_' ? '-' : tolower(name.ptr[i]);
+
+		same = a == (rule.ptr[i] == '_' ? '-' : rule.ptr[i]);
+	}
+	return same;
+}
+
+// Whole, or an element of the list; unquoted or not.
+static inline bool reference_value(const struct ss_header_match *m, struct slice value)
+{
+	char text[256], *rest = text, *one;
+	bool any = m->value_count == 0;
+
+	snprintf(text, sizeof(text), "%.*s", SLICE_ARG(value));
+	for (uint32_t k = 0; k < m->value_count; k++)
+		any |= slice_eq(m->values[k], value);
+	while ((one = strsep(&rest, ",")) != NULL) {
+		one[strcspn(one, ";")] = 0;
+		struct slice s = slice_trim_ows(slice_str(one));
+
+		if (s.len > 1 && s.ptr[0] == '"')
+			s = slice_make(s.ptr + 1, s.len - 2);
+		for (uint32_t k = 0; k < m->value_count; k++)
+			any |= slice_eq(m->values[k], s);
+	}
+	return any;
+}
+
+static inline bool reference_header(const struct ss_rule *r, const struct ss_header_match *m,
+				    const struct policy_input *in)
+{
+	bool any = false, plain;
+	struct slice name, value;
+
+	plain = in->header && in->header(in->headers, m->name, &value);
+	for (uint32_t k = 0; plain && k < m->value_count; k++)
+		any |= slice_eq(m->values[k], value);
+	any |= plain && m->value_count == 0;
+	if (r->action != RULE_DENY)
+		return any;
+	for (uint32_t i = 0; in->field && in->field(in->headers, i, &name, &value); i++)
+		any |= reference_name(name, m->name) && reference_value(m, value);
+	return any;
+}
+
 static inline enum reference_fit header_fit(const struct ss_rule *r, const struct policy_input *in)
 {
 	enum reference_fit all = YES;
 
-	for (uint32_t i = 0; i < r->header_count; i++) {
-		const struct ss_header_match *m = &r->headers[i];
-		struct slice value;
-		bool fits = in->header && in->header(in->headers, m->name, &value);
-
-		if (fits && m->value_count > 0) {
-			bool any = false;
-
-			for (uint32_t k = 0; k < m->value_count; k++)
-				any |= slice_eq(m->values[k], value);
-			fits = any;
-		}
-		all = both(all, known(in->l7 && in->header, fits));
-	}
+	for (uint32_t i = 0; i < r->header_count; i++)
+		all = both(all,
+			   known(in->l7 && in->header, reference_header(r, &r->headers[i], in)));
 	return all;
 }
 
