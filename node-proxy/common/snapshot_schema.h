@@ -223,6 +223,7 @@ struct ss_group {
 	enum enforcement_mode default_mode;
 	// Where groups ask for different tokens, each gets the one that it asks for: bit i is
 	// ss_policy.provider_ids[i], any of which may validate it. 0: asks for none of its own.
+	// A group in Audit mode reports a token that is missing.
 	uint32_t providers;
 	bool jwt_optional;
 	struct slice jwt_policy; // the policy that asks for the token

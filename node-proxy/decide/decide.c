@@ -247,6 +247,18 @@ static bool decide_demand(const struct ss_policy *p, const struct decide_tokens 
 	return false;
 }
 
+// What a policy on trial asks for refuses nothing.
+static void audit_demand(const struct ss_policy *p, const struct decide_tokens *t,
+			 const struct token_demand *asked, struct decision *out)
+{
+	struct decision would = {0};
+
+	if (out->would_deny || decide_demand(p, t, asked, &would))
+		return;
+	out->would_deny = true;
+	out->audit_policy = asked->policy;
+}
+
 // Of several Services that select the pod each gets the token that it asks for.
 static bool decide_jwt(const struct decide_context *c, const struct ss_policy *p,
 		       const struct policy_input *in, struct decide_tokens *t, struct decision *out)
@@ -263,7 +275,9 @@ static bool decide_jwt(const struct decide_context *c, const struct ss_policy *p
 		if (g->providers == 0)
 			continue;
 		by_group = true;
-		if (!decide_demand(p, t, &of_group, out))
+		if (g->default_mode == MODE_AUDIT)
+			audit_demand(p, t, &of_group, out);
+		else if (!decide_demand(p, t, &of_group, out))
 			return false;
 	}
 	return by_group || decide_demand(p, t, &asked, out);

@@ -264,8 +264,9 @@ static uint32_t provider_bit(struct effective *e, const struct stated_provider *
 	while (i < e->out.provider_count && !slice_eq(e->providers[i], provider->id))
 		i++;
 	if (i == PROVIDERS_MAX) {
-		effective_break_at(e, p->policy,
-				   "more JWT providers than a port of a pod may have");
+		if (!p->audit)
+			effective_break_at(e, p->policy,
+					   "more JWT providers than a port of a pod may have");
 		return 0;
 	}
 	if (i == e->out.provider_count) {
@@ -288,6 +289,8 @@ static bool has_name(const struct effective *e, uint32_t bits, struct slice name
 
 static void join_provider(struct effective *e, const struct stated_provider *p, uint32_t groups)
 {
+	if (p->audit)
+		groups &= e->audit_twins;
 	for (uint32_t g = 0; g < e->out.group_count; g++) {
 		struct effective_group *way = &e->ways[g];
 
@@ -321,24 +324,27 @@ static void join_demands(struct effective *e, const struct effective_part *p)
 
 	for (uint32_t g = 0; g < e->out.group_count; g++) {
 		struct effective_group *way = &e->ways[g];
+		bool twin = e->audit_twins & (1u << g);
 
 		if (!(groups & (1u << g)))
 			continue;
-		way->any_optional |= p->says->token_optional;
-		way->any_required |= p->says->token_required;
+		way->any_optional |= p->says->token_optional[twin];
+		way->any_required |= p->says->token_required[twin];
 	}
+	e->audits_token |= p->says->audits_token;
 }
 
 // Who asks a group for a token: of the parts of one level the oldest policy.
 static void join_asker(struct effective *e, uint32_t first, uint32_t end)
 {
 	for (uint32_t g = 0; g < e->out.group_count; g++) {
+		bool twin = e->audit_twins & (1u << g);
 		uint32_t oldest = INDEX_NONE;
 
 		for (uint32_t i = first; i < end; i++) {
 			if ((effective_part_groups(e, &e->parts[i]) & (1u << g)) &&
-			    e->parts[i].says->asks < oldest)
-				oldest = e->parts[i].says->asks;
+			    e->parts[i].says->asks[twin] < oldest)
+				oldest = e->parts[i].says->asks[twin];
 		}
 		if (oldest != INDEX_NONE && e->ways[g].jwt_policy.len == 0)
 			e->ways[g].jwt_policy = policy_at(e, oldest)->title;

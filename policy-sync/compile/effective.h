@@ -61,6 +61,7 @@ struct effective {
 	struct ss_policy out;
 	uint32_t all_groups;
 	uint32_t audit_twins; // groups in which Audit policies count too; they refuse nothing
+	bool audits_token;    // an Audit policy asks for one: those groups say for which
 	uint32_t part_count;
 	struct effective_group ways[SNAPSHOT_GROUPS_PER_POLICY_MAX]; // parallel to groups
 	struct slice provider_names[PROVIDERS_MAX];

@@ -49,7 +49,9 @@ static bool names_differ(const struct effective *e)
 static bool names_are_known(struct effective *e, const struct statement *says, uint32_t group)
 {
 	for (uint32_t i = 0; i < says->name_count; i++) {
-		if (provider_named(e, e->ways[group].providers, says->names[i].name) != INDEX_NONE)
+		// What would only watch breaks nothing.
+		if (says->names[i].audit ||
+		    provider_named(e, e->ways[group].providers, says->names[i].name) != INDEX_NONE)
 			continue;
 		effective_break_at(e, says->names[i].policy,
 				   "a rule names a JWT provider that the policy does not have");
@@ -143,7 +145,7 @@ void effective_ask_tokens(struct effective *e)
 {
 	uint32_t all = e->out.provider_count == 32 ? UINT32_MAX : (1u << e->out.provider_count) - 1;
 	const struct effective_group *first = NULL;
-	bool differ = false;
+	bool differ = e->audits_token;
 
 	e->out.jwt_optional = true;
 	for (uint32_t g = 0; g < e->out.group_count; g++) {
@@ -161,7 +163,7 @@ void effective_ask_tokens(struct effective *e)
 	for (uint32_t g = 0; g < e->out.group_count && differ; g++) {
 		const struct effective_group *w = &e->ways[g];
 
-		if (w->providers == 0 || (e->audit_twins & (1u << g)))
+		if (w->providers == 0 || ((e->audit_twins & (1u << g)) && !e->audits_token))
 			continue;
 		e->groups[g].providers = w->providers;
 		e->groups[g].jwt_optional = way_is_optional(w);

@@ -12,6 +12,9 @@ struct stating {
 	bool overrides;
 };
 
+// One more of each mode than a port may have, so that it is said.
+#define STATED_PROVIDERS_MAX (2 * (SNAPSHOT_PROVIDERS_PER_POLICY_MAX + 1))
+
 const struct policy_spec *statement_spec(const struct security_policy *p, bool overrides)
 {
 	return overrides ? &p->overrides : &p->spec;
@@ -31,41 +34,51 @@ static void note_first(uint32_t *first, uint32_t policy)
 
 // ---- tokens ------------------------------------------------------------------------------------
 
-static void state_providers(struct statement *to, uint32_t policy, const struct policy_spec *spec)
+static void state_providers(struct statement *to, uint32_t policy, const struct policy_spec *spec,
+			    bool audit)
 {
 	for (uint32_t i = 0; i < spec->provider_count; i++) {
 		struct slice name = spec->providers[i].name;
 		uint32_t k = 0;
 
-		while (k < to->provider_count && !slice_eq(to->providers[k].provider->name, name))
+		while (k < to->provider_count && ((to->providers[k].audit && !audit) ||
+						  !slice_eq(to->providers[k].provider->name, name)))
 			k++;
-		if (k == to->provider_count && k <= SNAPSHOT_PROVIDERS_PER_POLICY_MAX)
+		if (k == to->provider_count && k < STATED_PROVIDERS_MAX)
 			to->providers[to->provider_count++] =
-				(struct stated_provider){policy, &spec->providers[i]};
+				(struct stated_provider){policy, &spec->providers[i], audit};
 	}
 }
 
 static void state_jwt(struct statement *to, uint32_t policy, const struct security_policy *p,
 		      const struct policy_spec *spec)
 {
-	if (!spec->has_jwt || p->mode == MODE_AUDIT)
+	bool audit = p->mode == MODE_AUDIT;
+
+	if (!spec->has_jwt)
 		return;
-	to->needs_l7 = true;
-	to->token_optional |= spec->jwt_optional;
-	to->token_required |= !spec->jwt_optional;
-	note_first(&to->asks, policy);
-	state_providers(to, policy, spec);
+	to->needs_l7 |= !audit;
+	to->audits_token |= audit;
+	for (uint32_t i = audit; i < 2; i++) {
+		to->token_optional[i] |= spec->jwt_optional;
+		to->token_required[i] |= !spec->jwt_optional;
+		note_first(&to->asks[i], policy);
+	}
+	state_providers(to, policy, spec, audit);
 }
 
-static void state_name(struct statement *to, uint32_t policy, struct slice name)
+static void state_name(struct statement *to, uint32_t policy, struct slice name, bool audit)
 {
 	for (uint32_t i = 0; i < to->name_count; i++) {
-		if (slice_eq(to->names[i].name, name))
-			return;
+		if (!slice_eq(to->names[i].name, name))
+			continue;
+		if (to->names[i].audit && !audit)
+			to->names[i] = (struct stated_name){policy, name, false};
+		return;
 	}
 	// More than a port may have providers: one of them is missing, and that is said.
 	if (to->name_count <= SNAPSHOT_PROVIDERS_PER_POLICY_MAX)
-		to->names[to->name_count++] = (struct stated_name){policy, name};
+		to->names[to->name_count++] = (struct stated_name){policy, name, audit};
 }
 
 // ---- policies ----------------------------------------------------------------------------------
@@ -130,7 +143,7 @@ static void state_policy(struct statement *to, uint32_t number, const struct sec
 	for (uint32_t i = 0; i < spec->rule_count; i++) {
 		to->needs_l7 |= rule_reads_request(&spec->rules[i]);
 		if (spec->rules[i].jwt_provider.len > 0)
-			state_name(to, number, spec->rules[i].jwt_provider);
+			state_name(to, number, spec->rules[i].jwt_provider, !enforce);
 	}
 }
 
@@ -188,9 +201,9 @@ static void make_statement(const struct stating *s)
 	struct statement *to = s->to;
 	uint32_t room = SNAPSHOT_PROVIDERS_PER_POLICY_MAX + 1;
 
-	to->first = to->broken = to->asks = INDEX_NONE;
+	to->first = to->broken = to->asks[0] = to->asks[1] = INDEX_NONE;
 	to->speaks[0] = to->speaks[1] = to->decides[0] = to->decides[1] = INDEX_NONE;
-	to->providers = arena_alloc(s->c->arena, room, sizeof(*to->providers));
+	to->providers = arena_alloc(s->c->arena, STATED_PROVIDERS_MAX, sizeof(*to->providers));
 	to->names = arena_alloc(s->c->arena, room, sizeof(*to->names));
 	if (!to->providers || !to->names) {
 		s->c->err = ERR_NOMEM;

@@ -10,12 +10,14 @@
 struct stated_provider {
 	uint32_t policy; // number
 	const struct ss_provider *provider;
+	bool audit; // counts in the groups that refuse nothing
 };
 
 // A provider that some rule names, and the first policy that does.
 struct stated_name {
 	uint32_t policy;
 	struct slice name;
+	bool audit; // no rule of Enforce does
 };
 
 // Policies are numbers in order of age, INDEX_NONE: there is none. By audit: 0 of Enforce policies alone, 1 of
@@ -30,9 +32,10 @@ struct statement {
 	uint32_t broken;     // Enforce
 	uint32_t speaks[2];  // says who may call
 	uint32_t decides[2]; // sets a default action
-	uint32_t asks;	     // for a token
-	bool token_optional, token_required;
-	struct stated_provider *providers; // of one name the first
+	uint32_t asks[2];    // for a token
+	bool token_optional[2], token_required[2];
+	bool audits_token;		   // some Audit policy asks for one
+	struct stated_provider *providers; // of one name the first, and the first of Enforce
 	uint32_t provider_count;
 	struct stated_name *names;
 	uint32_t name_count;
