@@ -143,6 +143,8 @@ struct ss_service {
 	uint32_t affinity_timeout_s; // sessionAffinity ClientIP; 0: none
 	struct cidr *source_ranges;  // loadBalancerSourceRanges; empty: all
 	uint32_t source_range_count;
+	uint64_t external_addrs; // bit i: addrs[i] is an external IP
+	uint64_t balancer_addrs; // bit i: addrs[i] is a load balancer's
 };
 
 enum rule_action { RULE_DENY = 0, RULE_ALLOW };

@@ -105,6 +105,8 @@ static const struct field service_fields[] = {
 	F(6, FIELD_BOOL, ss_service, external_local, 0),
 	F(7, FIELD_U32, ss_service, affinity_timeout_s, 0),
 	A(8, FIELD_CIDRS, ss_service, source_ranges, source_range_count, 1024),
+	F(9, FIELD_U64, ss_service, external_addrs, 0),
+	F(10, FIELD_U64, ss_service, balancer_addrs, 0),
 };
 TABLE(service, ss_service);
 

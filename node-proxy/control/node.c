@@ -25,6 +25,7 @@
 #include "control/loader.h"
 #include "control/privileges.h"
 #include "control/takeover.h"
+#include "core/affinity.h"
 #include "io/crypto.h"
 #include "io/sock.h"
 #include "path/limits.h"
@@ -41,6 +42,7 @@
 #define BULK_BUFFERS	     8
 #define BULK_BUFFER_BYTES    (64u << 10)
 #define LIMIT_BUCKETS	     (1u << 17)
+#define AFFINITY_CLIENTS     131072 // 1 MB
 #define CONTROL_TICK_MS	     1000
 #define NODE_FDS	     3	// of the control turn, beside admin's
 #define CONTROL_TICK_BUSY_MS 10 // while something is waited for that has no descriptor
@@ -59,8 +61,10 @@ struct node {
 	const struct config *config;
 	struct takeover listeners; // all that a successor gets
 	struct ratelimit_table *limits;
-	size_t limits_bytes;
 	struct tally tally; // not a successor's: what drains here is not his
+	struct affinity_table *affinity;
+	uint8_t *shared; // both tables, one behind the other
+	size_t limits_bytes, shared_bytes;
 	struct node_worker workers[CONFIG_WORKERS_MAX];
 	struct inbox *inboxes[CONFIG_WORKERS_MAX];
 	uint32_t workers_started;
@@ -164,32 +168,36 @@ static enum err node_get_listeners(struct node *n, struct reason *why)
 
 // ---- limits ------------------------------------------------------------------------------------
 
-// The table lies in a memory file, so that a successor counts on where its predecessor was.
-static enum err node_map_limits(struct node *n, struct reason *why)
+// Limits and the clients that Services remember lie in a memory file, so that a successor counts on where its
+// predecessor was.
+static enum err node_map_tables(struct node *n, struct reason *why)
 {
 	int fd = node_handed_fd(n, HANDED_LIMITS);
-	uint64_t seed;
-	void *memory;
+	uint64_t seeds[2];
+	struct stat st;
 
-	n->limits_bytes = ratelimit_table_bytes(LIMIT_BUCKETS);
+	n->limits_bytes = (ratelimit_table_bytes(LIMIT_BUCKETS) + 63) & ~(size_t)63;
+	n->shared_bytes = n->limits_bytes + affinity_table_bytes(AFFINITY_CLIENTS);
 	if (fd < 0) {
 		fd = memfd_create("portcullis-limits", MFD_CLOEXEC);
-		if (fd < 0 || ftruncate(fd, (off_t)n->limits_bytes) < 0 ||
-		    n->listeners.count == TAKEOVER_FDS_MAX)
+		if (fd < 0 || n->listeners.count == TAKEOVER_FDS_MAX)
 			return err_because(ERR_IO, why, "no memory for limits: %s",
 					   strerror(errno));
 		n->listeners.items[n->listeners.count++] =
 			(struct handed){.kind = HANDED_LIMITS, .fd = fd};
 	}
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || st.st_size < (off_t)n->limits_bytes ||
-	    crypto_random(&seed, sizeof(seed)) != ERR_OK)
+	// A predecessor of an earlier version has no second table: the file grows by it.
+	if (fstat(fd, &st) < 0 || crypto_random(seeds, sizeof(seeds)) != ERR_OK ||
+	    (st.st_size < (off_t)n->shared_bytes && ftruncate(fd, (off_t)n->shared_bytes) < 0))
 		return err_because(ERR_MALFORMED, why, "limit table has another size");
-	memory = mmap(NULL, n->limits_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
+	n->shared = mmap(NULL, n->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (n->shared == MAP_FAILED)
+		n->shared = NULL;
+	if (!n->shared)
 		return err_because(ERR_NOMEM, why, "no memory for limits");
-	if (ratelimit_table_init(memory, n->limits_bytes, seed, &n->limits) != ERR_OK)
+	if (ratelimit_table_init(n->shared, n->limits_bytes, seeds[0], &n->limits) != ERR_OK ||
+	    affinity_table_init(n->shared + n->limits_bytes, n->shared_bytes - n->limits_bytes,
+				seeds[1], &n->affinity) != ERR_OK)
 		return err_because(ERR_VERSION, why, "limit table has another form");
 	return ERR_OK;
 }
@@ -287,6 +295,7 @@ static enum err node_start_worker(struct node *n, uint32_t index, struct reason 
 		.log_exchanges = strcmp(c->access_log, "off") != 0,
 		.limits = n->limits,
 		.tally = &n->tally,
+		.affinity = n->affinity,
 		.siblings = n->inboxes,
 		.log_event_fd = accesslog_event_fd(n->log),
 	};
@@ -478,7 +487,7 @@ static enum err node_start(struct node *n, struct reason *why)
 	if (err == ERR_OK)
 		err = node_get_listeners(n, why);
 	if (err == ERR_OK)
-		err = node_map_limits(n, why);
+		err = node_map_tables(n, why);
 	if (err == ERR_OK)
 		err = accesslog_open(n->config->access_log, &n->log, why);
 	if (err == ERR_OK)
@@ -522,8 +531,8 @@ static void node_end(struct node *n)
 	}
 	for (uint32_t i = 0; i < n->listeners.count; i++)
 		close(n->listeners.items[i].fd);
-	if (n->limits)
-		munmap(n->limits, n->limits_bytes);
+	if (n->shared)
+		munmap(n->shared, n->shared_bytes);
 	int fds[] = {n->signal_fd, n->takeover_fd, n->successor, n->predecessor};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {

@@ -24,6 +24,7 @@ static const struct end_reason_row rows[END_COUNT] = {
 	[END_NO_SNAPSHOT] = {"no_snapshot", TUNNEL_REASON_NO_SNAPSHOT},
 	[END_NO_ROUTE] = {"no_route", TUNNEL_REASON_DESTINATION},
 	[END_NO_ENDPOINT] = {"no_endpoint", TUNNEL_REASON_DESTINATION},
+	[END_SOURCE_RANGE] = {"source_range", TUNNEL_REASON_DENIED},
 	[END_UNREACHABLE] = {"unreachable", TUNNEL_REASON_UNREACHABLE},
 	[END_CONNECT_TIMEOUT] = {"connect_timeout", TUNNEL_REASON_TIMEOUT, true},
 	[END_TUNNEL_LOST] = {"tunnel_lost", TUNNEL_REASON_SHUTDOWN, true},

@@ -1,54 +1,113 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Stage pick: what was dialled, and which pod serves it? A pod's own address first (headless
 // Services), then a Service's. Endpoint choice follows kube-proxy: ready ones, else those that
-// serve while terminating; internalTrafficPolicy and client affinity honoured.
+// serve while terminating. What else the Service says of its traffic is core/service's and core/affinity's.
+#include "common/clock.h"
 #include "common/hash.h"
+#include "core/affinity.h"
+#include "core/service.h"
 #include "path/stages.h"
 #include "path/worker.h"
 
-#define PICK_CANDIDATES_MAX 4096
-
-static bool pick_is_usable(const struct exchange *x, const struct ss_endpoint *e, bool terminating)
+static struct service_visit pick_visit(const struct exchange *x)
 {
-	if (terminating ? !(e->serving && e->terminating) : !e->ready)
-		return false;
-	if (addr_is_v4(e->addr) != addr_is_v4(x->dialled.addr))
-		return false; // the client's address has to be the pod's family
-	return !x->service->internal_local || slice_eq(e->node, x->worker->config.node);
+	return (struct service_visit){
+		.service = x->service,
+		.door = service_door_of(x->service, x->dialled.addr),
+		.dialled = x->dialled.addr,
+		.client = x->client.addr,
+		.from_cluster = snapshot_workload_by_addr(x->pin->snapshot, x->client.addr) != NULL,
+		.node = x->worker->config.node,
+	};
 }
 
-static uint32_t pick_count(const struct exchange *x, const struct ss_service_port *port,
-			   bool terminating)
+// What is chosen from: usable endpoints of a port.
+struct choice {
+	const struct service_visit *visit;
+	const struct ss_service_port *port;
+	bool terminating;
+	uint32_t count;
+};
+
+static const struct ss_endpoint *choice_next(const struct choice *c, uint32_t *at)
 {
-	uint32_t n = 0;
+	while (*at < c->port->endpoint_count) {
+		const struct ss_endpoint *e = &c->port->endpoints[(*at)++];
 
-	for (uint32_t i = 0; i < port->endpoint_count; i++)
-		n += pick_is_usable(x, &port->endpoints[i], terminating);
-	return n;
-}
-
-static const struct ss_endpoint *pick_endpoint(struct exchange *x,
-					       const struct ss_service_port *port)
-{
-	bool terminating = false;
-	uint32_t n = pick_count(x, port, false);
-
-	if (n == 0) {
-		terminating = true;
-		n = pick_count(x, port, true);
-	}
-	if (n == 0)
-		return NULL;
-	uint64_t choice = x->service->affinity_timeout_s
-				  ? hash_bytes(slice_make(x->client.addr.bytes, 16), 0)
-				  : worker_random(x->worker);
-	uint32_t wanted = (uint32_t)(choice % n);
-
-	for (uint32_t i = 0; i < port->endpoint_count; i++) {
-		if (pick_is_usable(x, &port->endpoints[i], terminating) && wanted-- == 0)
-			return &port->endpoints[i];
+		if (service_is_usable(c->visit, e, c->terminating))
+			return e;
 	}
 	return NULL;
+}
+
+static void choice_count(struct choice *c)
+{
+	uint32_t at = 0;
+
+	while (choice_next(c, &at))
+		c->count++;
+}
+
+static const struct ss_endpoint *choice_at(const struct choice *c, uint32_t wanted)
+{
+	uint32_t at = 0;
+
+	while (wanted-- > 0)
+		(void)choice_next(c, &at);
+	return choice_next(c, &at);
+}
+
+static uint32_t endpoint_tag(const struct ss_endpoint *e)
+{
+	return affinity_tag(hash_u64(e->port, hash_bytes(slice_make(e->addr.bytes, 16), 0)));
+}
+
+static const struct ss_endpoint *choice_tagged(const struct choice *c, uint32_t tag)
+{
+	const struct ss_endpoint *e;
+	uint32_t at = 0;
+
+	while (tag && (e = choice_next(c, &at))) {
+		if (endpoint_tag(e) == tag)
+			return e;
+	}
+	return NULL;
+}
+
+// sessionAffinity: where the client was led last, as long as that is usable.
+static const struct ss_endpoint *pick_again(struct exchange *x, const struct choice *c)
+{
+	struct affinity_table *t = x->worker->config.affinity;
+	uint64_t now_s = x->worker->now_ns / NS_PER_S, key = affinity_seed(t);
+	uint32_t timeout_s = x->service->affinity_timeout_s, was;
+	const struct ss_endpoint *e, *other;
+
+	key = hash_bytes(x->service->name, hash_bytes(x->service->namespace, key));
+	key = hash_bytes(slice_make(x->client.addr.bytes, 16), hash_u64(c->port->port, key));
+	was = affinity_find(t, key, timeout_s, now_s);
+	e = choice_tagged(c, was);
+	if (e)
+		return e;
+	e = choice_at(c, (uint32_t)(worker_random(x->worker) % c->count));
+	other = choice_tagged(c, affinity_keep(t, key, was, endpoint_tag(e), timeout_s, now_s));
+	return other ? other : e;
+}
+
+static const struct ss_endpoint *pick_endpoint(struct exchange *x, const struct service_visit *v,
+					       const struct ss_service_port *port)
+{
+	struct choice c = {v, port, false, 0};
+
+	choice_count(&c);
+	if (c.count == 0) {
+		c.terminating = true;
+		choice_count(&c);
+	}
+	if (c.count == 0)
+		return NULL;
+	if (x->service->affinity_timeout_s && x->worker->config.affinity)
+		return pick_again(x, &c);
+	return choice_at(&c, (uint32_t)(worker_random(x->worker) % c.count));
 }
 
 static enum step pick_route(struct exchange *x)
@@ -69,8 +128,12 @@ static enum step pick_route(struct exchange *x)
 
 static enum step pick_service(struct exchange *x, const struct ss_service_port *port)
 {
-	const struct ss_endpoint *e = pick_endpoint(x, port);
+	struct service_visit visit = pick_visit(x);
+	const struct ss_endpoint *e;
 
+	if (!service_admits(&visit))
+		return exchange_end(x, END_SOURCE_RANGE);
+	e = pick_endpoint(x, &visit, port);
 	if (!e)
 		return exchange_end(x, END_NO_ENDPOINT);
 	x->target = (struct addr_port){e->addr, e->port};

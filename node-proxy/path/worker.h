@@ -79,9 +79,10 @@ struct worker_config {
 	uint64_t seed;
 	bool log_exchanges;
 	struct ratelimit_table *limits;
-	struct tally *tally;	       // of all workers; NULL: connectionsPerPod is nobody's to ask
-	struct inbox *const *siblings; // all workers' inboxes, by index
-	int log_event_fd;	       // wakes the logger
+	struct tally *tally; // of all workers; NULL: connectionsPerPod is nobody's to ask
+	struct affinity_table *affinity; // NULL: clients are not remembered
+	struct inbox *const *siblings;	 // all workers' inboxes, by index
+	int log_event_fd;		 // wakes the logger
 };
 
 struct peer;

@@ -82,17 +82,29 @@ static struct addr *addrs_left(struct compiler *c, uint32_t index, uint32_t *cou
 }
 
 // Bits of the addresses that are left, in their new places.
-static uint64_t not_at(const struct service_claims *claims, uint32_t port, uint32_t addr_count)
+static uint64_t bits_left(const struct service_claims *claims, uint64_t bits, uint32_t addr_count)
 {
 	uint64_t out = 0;
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < addr_count; i++) {
-		if (claims->lost & (1ull << i))
-			continue;
-		out |= (claims->port_lost[port] >> i & 1) << n++;
+		if (!(claims->lost & (1ull << i)))
+			out |= (bits >> i & 1) << n++;
 	}
 	return out;
+}
+
+// By what door each of its addresses leads in.
+static void note_doors(const struct service_object *s, const struct service_claims *claims,
+		       struct ss_service *out)
+{
+	uint32_t balancer = s->addr_count - s->balancer_addr_count;
+	uint64_t external_addrs = 0, balancer_addrs = 0;
+
+	for (uint32_t i = s->cluster_addr_count; i < s->addr_count; i++)
+		*(i < balancer ? &external_addrs : &balancer_addrs) |= 1ull << i;
+	out->external_addrs = bits_left(claims, external_addrs, s->addr_count);
+	out->balancer_addrs = bits_left(claims, balancer_addrs, s->addr_count);
 }
 
 static void compile_service(struct compiler *c, uint32_t index)
@@ -117,6 +129,7 @@ static void compile_service(struct compiler *c, uint32_t index)
 	if (s->gone)
 		return;
 	out.addrs = addrs_left(c, index, &out.addr_count);
+	note_doors(s, &c->claims[index], &out);
 	for (uint32_t i = 0; i < s->port_count; i++) {
 		const struct service_port_object *p = &s->ports[i];
 
@@ -126,7 +139,8 @@ static void compile_service(struct compiler *c, uint32_t index)
 			.name = p->name,
 			.port = p->port,
 			.node_port = c->claims[index].node_port_lost[i] ? 0 : p->node_port,
-			.not_at = not_at(&c->claims[index], i, s->addr_count),
+			.not_at = bits_left(&c->claims[index], c->claims[index].port_lost[i],
+					    s->addr_count),
 			.protocol = p->protocol,
 		};
 		many |= !gather_endpoints(c, index, p, &ports[out.port_count++]);

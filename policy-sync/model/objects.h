@@ -95,9 +95,9 @@ struct service_object {
 	struct origin origin;
 	struct slice namespace, name;
 	struct labels selector;
-	struct addr *addrs; // cluster IPs first
+	struct addr *addrs; // cluster IPs, then external IPs, then a load balancer's
 	uint32_t addr_count;
-	uint32_t cluster_addr_count;
+	uint32_t cluster_addr_count, balancer_addr_count;
 	int64_t created_unix_ms;
 	struct service_port_object *ports;
 	uint32_t port_count;

@@ -446,9 +446,13 @@ static bool read_service_spec(const struct view *v, struct service_object *s)
 			return false;
 	}
 	s->cluster_addr_count = s->addr_count;
-	if (!read_addrs(&external, NULL, &s->addrs, &s->addr_count) ||
-	    !read_addrs(&ingress, "ip", &s->addrs, &s->addr_count) ||
-	    !read_labels(&selector, &s->selector) || !read_service_ports(&spec, s) ||
+	if (!read_addrs(&external, NULL, &s->addrs, &s->addr_count))
+		return false;
+	s->balancer_addr_count = s->addr_count;
+	if (!read_addrs(&ingress, "ip", &s->addrs, &s->addr_count))
+		return false;
+	s->balancer_addr_count = s->addr_count - s->balancer_addr_count;
+	if (!read_labels(&selector, &s->selector) || !read_service_ports(&spec, s) ||
 	    !read_affinity(&spec, s))
 		return false;
 	if (view_present(&ranges) &&

@@ -4,7 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include "common/hash.h"
+#include "core/service.h"
 
 static bool cannot(struct walk *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool cannot(struct walk *w, const char *format, ...)
@@ -189,15 +189,18 @@ static bool to_pod(struct walk *w, const struct workload *to, struct addr_port t
 	return true;
 }
 
-// pick_is_usable. Of a source outside nobody knows by which node it comes in.
-static bool is_usable(const struct walk *w, const struct ss_service *s, const struct ss_endpoint *e,
-		      bool v4, bool terminating)
+// Of a source outside nobody knows by which node it comes in.
+static struct service_visit visit_of(const struct walk *w, const struct ss_service *s,
+				     struct addr dialled)
 {
-	if (terminating ? !(e->serving && e->terminating) : !e->ready)
-		return false;
-	if (addr_is_v4(e->addr) != v4)
-		return false;
-	return !s->internal_local || w->node.len == 0 || slice_eq(e->node, w->node);
+	return (struct service_visit){
+		.service = s,
+		.door = service_door_of(s, dialled),
+		.dialled = dialled,
+		.client = w->client,
+		.from_cluster = snapshot_workload_by_addr(w->snapshot, w->client) != NULL,
+		.node = w->node,
+	};
 }
 
 static void add_endpoint(struct walk *w, const struct ss_endpoint *e, uint16_t port)
@@ -211,36 +214,35 @@ static void add_endpoint(struct walk *w, const struct ss_endpoint *e, uint16_t p
 // Endpoints that are ready, else those that serve while they end; as kube-proxy chooses. port 0: the
 // endpoint's own.
 static bool to_endpoints(struct walk *w, const struct ss_service *s,
-			 const struct ss_service_port *p, bool v4, uint16_t port)
+			 const struct ss_service_port *p, struct addr dialled, uint16_t port)
 {
+	struct service_visit visit;
 	bool let_in;
 
-	if (!choose_client(w, v4) || !source_is_let_in(w, &let_in))
+	if (!choose_client(w, addr_is_v4(dialled)) || !source_is_let_in(w, &let_in))
 		return false;
 	if (!let_in)
 		return true;
 	if (!make_ways(w, p->endpoint_count + 1))
 		return false;
+	visit = visit_of(w, s, dialled);
+	if (!service_admits(&visit))
+		return add_way(w, WALK_REFUSED, "source_range",
+			       "the source is in none of the Service's loadBalancerSourceRanges");
 	for (int terminating = 0; terminating < 2 && w->count == 0; terminating++) {
 		for (uint32_t i = 0; i < p->endpoint_count; i++) {
 			const struct ss_endpoint *e = &p->endpoints[i];
 
-			if (is_usable(w, s, e, v4, terminating))
+			if (service_is_usable(&visit, e, terminating))
 				add_endpoint(w, e, port ? port : e->port);
 		}
 	}
-	if (w->count == 0)
-		return add_way(w, WALK_REFUSED, "no_endpoint",
-			       s->internal_local
-				       ? "no endpoint of the Service is ready on the source's node"
-				       : "no endpoint of the Service is ready");
-	if (s->affinity_timeout_s && port == 0) {
-		uint64_t choice = hash_bytes(slice_make(w->client.bytes, 16), 0);
-
-		w->ways[0] = w->ways[choice % w->count];
-		w->count = 1;
-	}
-	return true;
+	if (w->count > 0)
+		return true;
+	return add_way(w, WALK_REFUSED, "no_endpoint",
+		       service_is_local(&visit)
+			       ? "no endpoint of the Service is ready on the source's node"
+			       : "no endpoint of the Service is ready");
 }
 
 static bool no_port(struct walk *w)
@@ -262,7 +264,7 @@ static bool to_addr(struct walk *w, struct addr_port dialled)
 		return to_pod(w, pod, dialled);
 	p = snapshot_service_port(w->snapshot, dialled.addr, dialled.port, &s);
 	if (p)
-		return to_endpoints(w, s, p, addr_is_v4(dialled.addr), 0);
+		return to_endpoints(w, s, p, dialled.addr, 0);
 	if (snapshot_is_service_addr(w->snapshot, dialled.addr))
 		return choose_client(w, addr_is_v4(dialled.addr)) && no_port(w);
 	if (snapshot_node_by_addr(w->snapshot, dialled.addr))
@@ -277,6 +279,7 @@ static bool to_headless(struct walk *w, const struct ss_service *s, uint16_t por
 {
 	const struct ss_service_port *with = NULL;
 	bool v4 = !w->pod || addr_is_v4(w->pod->record.addrs[0]);
+	struct addr at = {0};
 
 	if (!addr_is_none(w->client))
 		v4 = addr_is_v4(w->client);
@@ -284,7 +287,11 @@ static bool to_headless(struct walk *w, const struct ss_service *s, uint16_t por
 		with = s->ports[i].endpoint_count > 0 ? &s->ports[i] : NULL;
 	if (!with)
 		return cannot(w, "the headless Service has no endpoints: its name leads nowhere");
-	return to_endpoints(w, s, with, v4, port);
+	for (uint32_t i = 0; i < with->endpoint_count && addr_is_none(at); i++) {
+		if (addr_is_v4(with->endpoints[i].addr) == v4)
+			at = with->endpoints[i].addr;
+	}
+	return to_endpoints(w, s, with, at, port);
 }
 
 static bool to_service(struct walk *w, const struct ss_service *s, uint16_t port)
@@ -303,7 +310,7 @@ static bool to_service(struct walk *w, const struct ss_service *s, uint16_t port
 	}
 	for (uint32_t i = 0; i < s->port_count; i++) {
 		if (s->ports[i].port == port)
-			return to_endpoints(w, s, &s->ports[i], addr_is_v4(at), 0);
+			return to_endpoints(w, s, &s->ports[i], at, 0);
 	}
 	return choose_client(w, addr_is_v4(at)) && no_port(w);
 }

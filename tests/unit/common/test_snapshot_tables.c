@@ -20,7 +20,7 @@ static const struct {
 	{&snapshot_workload_table, sizeof(struct ss_workload), 9},
 	{&snapshot_endpoint_table, sizeof(struct ss_endpoint), 7},
 	{&snapshot_service_port_table, sizeof(struct ss_service_port), 6},
-	{&snapshot_service_table, sizeof(struct ss_service), 8},
+	{&snapshot_service_table, sizeof(struct ss_service), 10},
 	{&snapshot_source_table, sizeof(struct ss_source), 3},
 	{&snapshot_path_table, sizeof(struct ss_path_match), 2},
 	{&snapshot_claim_table, sizeof(struct ss_claim_match), 2},
