@@ -102,7 +102,8 @@ static void changed(const struct http1_message *m, enum kind kind, struct slice 
 		len += piece.len;
 	}
 	require(len <= head.len + strlen("Connection: close\r\n"));
-	if (err != ERR_OK)
+	// The field that we add may be one more than we take.
+	if (err != ERR_OK || (hop.close && m->header_count == HTTP1_HEADERS_MAX))
 		return;
 	head = slice_make(text, len);
 	start(&p, kind);

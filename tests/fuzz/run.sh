@@ -8,5 +8,6 @@ found=build/fuzz-corpus/$name
 mkdir -p "$found" "tests/fuzz/corpus/$name"
 dictionary=()
 [[ ! -e tests/fuzz/$name.dict ]] || dictionary=("-dict=tests/fuzz/$name.dict")
-exec "build/fuzz/tests/fuzz/fuzz_$name" "${dictionary[@]}" -max_total_time="${2:-30}" -rss_limit_mb=2048 -timeout=20 \
+# Its usual exit status after a finding is 77, which means "skipped" to tests/run.sh.
+exec "build/fuzz/tests/fuzz/fuzz_$name" "${dictionary[@]}" -max_total_time="${2:-30}" -rss_limit_mb=2048 -timeout=20 -error_exitcode=1 \
 	-artifact_prefix="build/fuzz-corpus/" "$found" "tests/fuzz/corpus/$name"
