@@ -64,7 +64,7 @@ struct ss_meta {
 	uint32_t http_idle_timeout_ms;	  // between two requests of a connection
 	uint32_t connect_timeout_ms;	  // to a pod
 	uint32_t hold_timeout_ms;	  // an unknown local source is held as long
-	uint32_t connections_per_pod_max; // 0: the built-in default
+	uint32_t connections_per_pod_max; // that a pod has open; 0: no limit of its own
 	struct slice *upgrades;		  // that may pass beside websocket, tokens (RFC 9110 7.8)
 	uint32_t upgrade_count;
 };

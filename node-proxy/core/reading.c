@@ -409,6 +409,8 @@ struct slice reading_format(uint64_t sequence, char text[READING_TEXT_MAX])
 		const char *name = steps[sequence & ((1u << READING_STEP_BITS) - 1)].name;
 
 		n += (size_t)snprintf(text + n, READING_TEXT_MAX - n, "%s%s", n ? ", " : "", name);
+		if (n >= READING_TEXT_MAX)
+			return slice_make(text, READING_TEXT_MAX - 1);
 	}
 	return slice_make(text, n);
 }

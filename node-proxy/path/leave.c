@@ -9,10 +9,11 @@ uint64_t leave_by_ns(const struct exchange *x)
 {
 	const struct worker *w = x->worker;
 	const struct mux *m = x->leg[DOWN].type == LEG_STREAM ? x->leg[DOWN].mux : NULL;
+	uint64_t tunnel_ns = m ? m->leave_by_ns : 0;
 
-	if (w->draining)
-		return w->drain_until_ns;
-	return m ? m->leave_by_ns : 0;
+	if (!w->draining)
+		return tunnel_ns;
+	return tunnel_ns && tunnel_ns < w->drain_until_ns ? tunnel_ns : w->drain_until_ns;
 }
 
 // Anywhere between the middle of what is left and its last tenth: a request that comes before is answered.

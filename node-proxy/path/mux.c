@@ -21,7 +21,8 @@ static void mux_set_timer(struct mux *m, uint64_t after_ms)
 	timer_set(&m->worker->timers, &m->timer, m->worker->now_ns + after_ms * NS_PER_MS);
 }
 
-// What is left to its streams: the process, or the certificate that the peer showed.
+// What is left to its streams: the process, or the certificate that the peer showed. Never 0, by which an older
+// node says nothing.
 static uint32_t mux_left_ms(const struct mux *m)
 {
 	const struct worker *w = m->worker;
@@ -29,11 +30,11 @@ static uint32_t mux_left_ms(const struct mux *m)
 
 	if (w->draining)
 		return w->drain_until_ns > w->now_ns
-			       ? (uint32_t)((w->drain_until_ns - w->now_ns) / NS_PER_MS)
-			       : 0;
+			       ? (uint32_t)((w->drain_until_ns - w->now_ns) / NS_PER_MS) + 1
+			       : 1;
 	if (left_s > (int64_t)(UINT32_MAX / 1000))
 		return UINT32_MAX;
-	return left_s > 0 ? (uint32_t)left_s * 1000 : 0;
+	return left_s > 0 ? (uint32_t)left_s * 1000 : 1;
 }
 
 void mux_goaway(struct mux *m, enum tunnel_reason reason)

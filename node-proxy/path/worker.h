@@ -102,7 +102,7 @@ struct worker {
 	struct pool conns;
 	struct pool exchanges;
 	struct pool chunks;	   // queues of legs
-	struct pool small;	   // unread bytes (heads), canonical paths
+	struct pool small;	   // unread bytes (heads)
 	struct pool tunnel_chunks; // ciphertext that waits for tunnels' sockets
 	struct pool large;	   // unread bytes beyond that
 	struct pool huge;	   // and beyond that

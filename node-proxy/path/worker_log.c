@@ -78,7 +78,7 @@ static struct slice log_reading(const struct exchange *x, char text[LOG_DETAIL_M
 		return (struct slice){0};
 	n = snprintf(text, LOG_DETAIL_MAX, "%s read: %.*s", d->field ? d->field : "path",
 		     SLICE_ARG(reading_format(d->reading, steps)));
-	return slice_make(text, (size_t)n);
+	return slice_make(text, n < LOG_DETAIL_MAX ? (size_t)n : LOG_DETAIL_MAX - 1);
 }
 
 // A connection that failed is named by its errno, beside the sentence that there may be.

@@ -24,7 +24,7 @@ struct claimer {
 	struct claim *list;
 	uint32_t count, room;
 	struct lookup by_place;
-	struct lookup nodes; // addresses, values are nothing
+	struct lookup nodes; // addresses; values are the nodes' numbers
 };
 
 static const struct service_object *service_at(const struct compiler *c, uint32_t i)

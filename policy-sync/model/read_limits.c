@@ -312,7 +312,7 @@ static const struct word mesh_limit_rows[] = {
 	},
 	{
 		.name = "connectionsPerPod",
-		.says = "Open at once of one pod, on its node.",
+		.says = "That one pod has open at once, counted on its node; not those to it.",
 		.example = "10000",
 		.since = "0.1",
 		.type = WORD_NUMBER,

@@ -8,5 +8,5 @@ int verb_reference(int argc, char **argv);
 int verb_compile(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_serve(int argc, char **argv); // publish/serve.c
-int verb_ca(int argc, char **argv);    // publish/order.c
-int verb_node(int argc, char **argv);  // publish/order.c
+int verb_ca(int argc, char **argv);    // verbs/order.c
+int verb_node(int argc, char **argv);  // verbs/order.c

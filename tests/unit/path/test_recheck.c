@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What an exchange is asked after a new snapshot, by what it says of itself. That the question is asked,
-// and that it ends the exchange: the simulator, and tests/netns/63_open_l7.sh.
+// and that it ends the exchange: the simulator, and tests/netns/63_open_streams.sh.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
