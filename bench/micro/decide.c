@@ -217,6 +217,7 @@ static double measure(struct bench *b, uint32_t last, uint32_t count, enum verdi
 				  .l7 = true,
 				  .method = SLICE_LIT("GET"),
 				  .path = text_of(&b->arena, "/api/%u/items/17", last),
+				  .path_ordinary = true, // its parser has looked
 				  .host = SLICE_LIT("shop.example"),
 				  .header = find_header};
 	struct decide_context c = {.snapshot = b->snapshot,

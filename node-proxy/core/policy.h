@@ -41,6 +41,7 @@ struct policy_input {
 	// In one reading: who asks about a path that has several asks once for each (decide). Without steps: as
 	// it came.
 	struct slice path;
+	bool path_ordinary;	// path_form has said so, and nobody need look again
 	struct slice path_sent; // as it came, where path_steps led to path
 	uint64_t path_steps;
 	const struct path_readings *readings; // all of path_sent's; NULL: it has one

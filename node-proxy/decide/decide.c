@@ -149,27 +149,33 @@ static bool decide_readings(const struct policy *p, const struct policy_input *i
 	return out->verdict == VERDICT_ALLOW;
 }
 
-// Some servers take a field for the target: what is denied there is denied. A path that cannot be read is
-// unknown.
-static void decide_other_targets(const struct decide_context *c, const struct policy *p,
-				 const struct policy_input *in, struct decision *out)
+// False: refused. A path that cannot be read is unknown.
+static bool decide_other_target(const struct decide_context *c, const struct policy *p,
+				const struct policy_input *in, struct slice path,
+				struct decision *out)
 {
 	struct policy_input other = *in;
 	static const struct path_reading unknown;
 	struct path_readings none = {&unknown, 1}, all;
+
+	other.deny_only = true;
+	other.path = path;
+	if (path_form(path) == PATH_MALFORMED ||
+	    readings_of(path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, &all) != ERR_OK)
+		all = none;
+	return decide_readings(p, &other, &all, 0, out);
+}
+
+// Some servers take a field for the target: what is denied there is denied.
+static void decide_other_targets(const struct decide_context *c, const struct policy *p,
+				 const struct policy_input *in, struct decision *out)
+{
 	struct slice name, value;
 	const char *which;
 
-	other.deny_only = true;
 	for (uint32_t i = 0; in->field && in->field(in->headers, i, &name, &value); i++) {
-		if (!deny_overrides_target(name, &which))
-			continue;
-		other.path = deny_target_path(value);
-		if (path_form(other.path) == PATH_MALFORMED ||
-		    readings_of(other.path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, &all) !=
-			    ERR_OK)
-			all = none;
-		if (decide_readings(p, &other, &all, 0, out))
+		if (!deny_overrides_target(name, &which) ||
+		    decide_other_target(c, p, in, deny_target_path(value), out))
 			continue;
 		out->field = which;
 		return;
@@ -339,28 +345,25 @@ void decide_at_best(const struct decide_context *c, const struct decide_subject 
 	decide_by(&a, out);
 }
 
-// Authentication and authorization; false: refused.
-static bool decide_caller(const struct decide_context *c, const struct decide_subject *s,
-			  const struct policy_input *in, struct decision *out)
+// Authentication and authorization; false: refused. in gets the tokens that were accepted.
+static bool decide_caller(const struct decide_context *c, const struct policy *policy,
+			  struct policy_input *in, struct decision *out)
 {
-	const struct ss_policy *p = policy_source(s->policy);
-	struct policy_input with = *in;
+	const struct ss_policy *p = policy_source(policy);
 	struct decide_tokens tokens;
 
 	tokens.found_count = tokens.accepted_count = 0;
 	if (p->provider_count > 0 && !decide_jwt(c, p, in, &tokens, out))
 		return false;
-	with.token = NULL;
-	with.more_token_count = 0;
 	if (tokens.accepted_count > 0) {
-		with.token = tokens.accepted[0].jwt;
-		with.token_provider = tokens.accepted[0].provider;
-		with.token_name = tokens.accepted[0].name;
-		with.token_number = tokens.accepted[0].number;
-		with.more_tokens = &tokens.accepted[1];
-		with.more_token_count = tokens.accepted_count - 1;
+		in->token = tokens.accepted[0].jwt;
+		in->token_provider = tokens.accepted[0].provider;
+		in->token_name = tokens.accepted[0].name;
+		in->token_number = tokens.accepted[0].number;
+		in->more_tokens = &tokens.accepted[1];
+		in->more_token_count = tokens.accepted_count - 1;
 	}
-	decide_authorization(c, s->policy, &with, out);
+	decide_authorization(c, policy, in, out);
 	decide_tokens_keep(c, p, &tokens);
 	return out->verdict == VERDICT_ALLOW;
 }
@@ -372,8 +375,7 @@ static bool decide_read_path(const struct decide_context *c, const struct policy
 {
 	static const struct slice none;
 
-	in->readings = NULL;
-	if (path_form(in->path) != PATH_ODD ||
+	if (in->path_ordinary || path_form(in->path) != PATH_ODD ||
 	    !(policy_reads_paths(p) || decide_limits_read_paths(c, policy_source(p))))
 		return true;
 	if (readings_of(in->path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, all) != ERR_OK) {
@@ -390,19 +392,23 @@ static bool decide_read_path(const struct decide_context *c, const struct policy
 void decide_request(const struct decide_context *c, const struct decide_subject *s,
 		    const struct policy_input *plain, struct decision *out)
 {
-	struct policy_input read = *plain, *in = &read;
+	// One copy, which gets what is found on the way.
+	struct policy_input in = *plain;
 	struct decide_limits limits;
 	struct path_readings all;
 
-	if (!decide_open(s, in, out))
+	in.readings = NULL;
+	in.token = NULL;
+	in.more_token_count = 0;
+	if (!decide_open(s, plain, out))
 		return;
-	if (decide_broken(policy_source(s->policy), out) || decide_address(s->policy, in, out) ||
-	    !decide_read_path(c, s->policy, in, &all, out))
+	if (decide_broken(policy_source(s->policy), out) || decide_address(s->policy, plain, out) ||
+	    !decide_read_path(c, s->policy, &in, &all, out))
 		return;
-	if (!decide_limits_find(&limits, c, policy_source(s->policy), in, out) ||
+	if (!decide_limits_find(&limits, c, policy_source(s->policy), &in, out) ||
 	    !decide_limits_ask(&limits, LIMITS_OF_ADDRESS, out))
 		return;
-	if (!decide_caller(c, s, in, out))
+	if (!decide_caller(c, s->policy, &in, out))
 		decide_limits_spend(&limits, LIMITS_OF_ADDRESS);
 	else if (decide_limits_ask(&limits, LIMITS_SHARED, out))
 		decide_limits_take(&limits, out);

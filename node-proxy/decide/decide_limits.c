@@ -78,7 +78,7 @@ static struct addr limit_client(const struct snapshot *s, struct addr client)
 }
 
 // The numbers belong to the key: a limit that was edited starts anew, where the old one's debts (a
-// day's, perhaps) would be counted in the new one's intervals. Never 0.
+// day's, perhaps) would be counted in the new one's intervals.
 static uint64_t limit_key(const struct decide_context *c, const struct ss_limit *l,
 			  const struct policy_input *in)
 {
@@ -91,7 +91,7 @@ static uint64_t limit_key(const struct decide_context *c, const struct ss_limit 
 
 		key = hash_bytes(slice_make(client.bytes, sizeof(client.bytes)), key);
 	}
-	return key ? key : 1;
+	return key;
 }
 
 static void limit_refuse(const struct ss_limit *l, const struct ratelimit_verdict *v,
@@ -116,47 +116,45 @@ bool decide_limits_read_paths(const struct decide_context *c, const struct ss_po
 	return false;
 }
 
+static enum limits_turn limit_turn(const struct ss_limit *l)
+{
+	return l->key == LIMIT_KEY_CLIENT_ADDR ? LIMITS_OF_ADDRESS : LIMITS_SHARED;
+}
+
+static void limit_note(struct decide_limits *l, const struct ss_limit *one, uint64_t key)
+{
+	l->list[l->count++] = (struct limit_use){one, key};
+	l->of_turn[limit_turn(one)]++;
+}
+
 bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
 			const struct ss_policy *p, const struct policy_input *in,
 			struct decision *out)
 {
-	*l = (struct decide_limits){.context = c, .policy = p};
+	*l = (struct decide_limits){.context = c};
 	if (!c->limits || p->limit_count == 0)
 		return true;
-	l->keys = arena_alloc(c->arena, p->limit_count, sizeof(*l->keys));
+	l->list = arena_alloc(c->arena, p->limit_count, sizeof(*l->list));
 	for (uint32_t i = 0; i < p->limit_count; i++) {
 		const struct limit *one = snapshot_limit(c->snapshot, p->limit_ids[i]);
 
-		if (!l->keys && one && !one->record.shadow) {
+		if (!l->list && one && !one->record.shadow) {
 			limit_refuse(&one->record, &(struct ratelimit_verdict){0}, out);
 			return false;
 		}
-		if (l->keys)
-			l->keys[i] =
-				one && limit_fits(one, in) ? limit_key(c, &one->record, in) : 0;
+		if (l->list && one && limit_fits(one, in))
+			limit_note(l, &one->record, limit_key(c, &one->record, in));
 	}
 	return true;
 }
 
-// The limit with this number, if it selects the request and is of this turn.
-static const struct ss_limit *limit_of(const struct decide_limits *l, uint32_t i,
-				       enum limits_turn turn)
+static struct ratelimit_verdict limit_charge(const struct decide_context *c,
+					     const struct limit_use *u, bool take)
 {
-	const struct ss_limit *one;
+	struct ratelimit_rate rate = {u->limit->requests, u->limit->unit_s, u->limit->burst};
 
-	if (!l->keys || l->keys[i] == 0)
-		return NULL;
-	one = &snapshot_limit(l->context->snapshot, l->policy->limit_ids[i])->record;
-	return (one->key == LIMIT_KEY_CLIENT_ADDR) == (turn == LIMITS_OF_ADDRESS) ? one : NULL;
-}
-
-static struct ratelimit_verdict limit_charge(const struct decide_limits *l, uint32_t i,
-					     const struct ss_limit *one, bool take)
-{
-	struct ratelimit_rate rate = {one->requests, one->unit_s, one->burst};
-
-	return take ? ratelimit_take(l->context->limits, l->keys[i], rate, l->context->now_ns)
-		    : ratelimit_ask(l->context->limits, l->keys[i], rate, l->context->now_ns);
+	return take ? ratelimit_take(c->limits, u->key, rate, c->now_ns)
+		    : ratelimit_ask(c->limits, u->key, rate, c->now_ns);
 }
 
 static bool limit_refuses(const struct ss_limit *l, const struct ratelimit_verdict *v,
@@ -181,20 +179,27 @@ static bool limit_refuses(const struct ss_limit *l, const struct ratelimit_verdi
 }
 
 // In the policy's order, up to the first that refuses.
-static bool limits_turn(const struct decide_limits *l, enum limits_turn turn, bool take,
-			struct decision *out)
+static __attribute__((noinline)) bool
+limits_charge(const struct decide_limits *l, enum limits_turn turn, bool take, struct decision *out)
 {
-	for (uint32_t i = 0; i < l->policy->limit_count; i++) {
-		const struct ss_limit *one = limit_of(l, i, turn);
+	for (uint32_t i = 0; i < l->count; i++) {
+		const struct limit_use *u = &l->list[i];
 		struct ratelimit_verdict v;
 
-		if (!one)
+		if (limit_turn(u->limit) != turn)
 			continue;
-		v = limit_charge(l, i, one, take);
-		if (limit_refuses(one, &v, out))
+		v = limit_charge(l->context, u, take);
+		if (limit_refuses(u->limit, &v, out))
 			return false;
 	}
 	return true;
+}
+
+// Most requests have no limit of a turn, and pay for none.
+static bool limits_turn(const struct decide_limits *l, enum limits_turn turn, bool take,
+			struct decision *out)
+{
+	return l->of_turn[turn] == 0 || limits_charge(l, turn, take, out);
 }
 
 bool decide_limits_ask(const struct decide_limits *l, enum limits_turn turn, struct decision *out)
@@ -204,11 +209,9 @@ bool decide_limits_ask(const struct decide_limits *l, enum limits_turn turn, str
 
 void decide_limits_spend(const struct decide_limits *l, enum limits_turn turn)
 {
-	for (uint32_t i = 0; i < l->policy->limit_count; i++) {
-		const struct ss_limit *one = limit_of(l, i, turn);
-
-		if (one)
-			(void)limit_charge(l, i, one, true);
+	for (uint32_t i = 0; i < l->count; i++) {
+		if (limit_turn(l->list[i].limit) == turn)
+			(void)limit_charge(l->context, &l->list[i], true);
 	}
 }
 

@@ -6,13 +6,19 @@
 
 #include "decide/decide.h"
 
-enum limits_turn { LIMITS_OF_ADDRESS = 0, LIMITS_SHARED };
+enum limits_turn { LIMITS_OF_ADDRESS = 0, LIMITS_SHARED, LIMITS_TURNS };
+
+// A limit that selects the request.
+struct limit_use {
+	const struct ss_limit *limit;
+	uint64_t key; // of its bucket
+};
 
 struct decide_limits {
 	const struct decide_context *context;
-	const struct ss_policy *policy;
-	uint64_t *
-		keys; // by limit of the policy; 0: does not fit this request. In the context's arena
+	struct limit_use *list; // in the policy's order; in the context's arena
+	uint32_t count;
+	uint32_t of_turn[LIMITS_TURNS]; // how many of them
 };
 
 // Does a limit of the policy ask for paths?

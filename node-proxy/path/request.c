@@ -51,6 +51,7 @@ static uint16_t copy_text(char *to, size_t max, struct slice from)
 
 struct target {
 	struct slice path; // as sent, in the head; empty: it has none
+	enum path_form form;
 	struct slice host; // canonical, in the worker's scratch
 	// What does not go on of an absolute-form, and what does where nothing else is.
 	size_t skipped;
@@ -103,8 +104,8 @@ static enum err target_parse(const struct http1_message *m, struct arena *scratc
 	query = slice_make(origin.ptr + out->path.len, origin.len - out->path.len);
 	if (out->path.len > PATH_BYTES_MAX)
 		return ERR_TOO_LARGE;
-	return path_form(out->path) != PATH_MALFORMED && query_is_plain(query) ? ERR_OK
-									       : ERR_MALFORMED;
+	out->form = path_form(out->path);
+	return out->form != PATH_MALFORMED && query_is_plain(query) ? ERR_OK : ERR_MALFORMED;
 }
 
 // ---- judging -----------------------------------------------------------------------------------
@@ -151,6 +152,7 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 	in.l7 = true;
 	in.method = m->method;
 	in.path = t->path; // "*" is none: it is unknown
+	in.path_ordinary = t->form == PATH_ORDINARY;
 	in.host = t->host;
 	in.headers = &fields;
 	in.header = request_header;
