@@ -132,10 +132,10 @@ NO_HTTP = [  # reset
 ]
 
 # The head has gone to the pod; the chunk that breaks its grammar does not follow it.
-CHUNKS = [b"zz\r\n", b"\r\n", b" 5\r\nhello\r\n", b"5 \r\nhello\r\n", b"5\nhello\r\n", b"5\r\nhello\n0\r\n\r\n",
+CHUNKS = [b"zz\r\n", b"\r\n", b" 5\r\nhello\r\n", b"5\nhello\r\n", b"5\r\nhello\n0\r\n\r\n",
           b"5\r\nhello0\r\n\r\n", b"5\r\nhello!\r\n", b"0x5\r\nhello\r\n", b"+5\r\nhello\r\n", b"-1\r\n",
           b"8000000000000000\r\n", b"10000000000000005\r\nhello\r\n", b"5;\r\nhello\r\n", b"5;a\nb\r\nhello\r\n",
-          b'5;a="b\nc"\r\nhello\r\n', b"5 ;\r\nhello\r\n", b"5;a \r\nhello\r\n", b'5;a="b\r\nhello\r\n',
+          b'5;a="b\nc"\r\nhello\r\n', b"5 ;\r\nhello\r\n", b'5;a="b\r\nhello\r\n',
           b"5;a\rb\r\nhello\r\n", b"0\n\r\n", b"0\r\n\n", b"0\r\nX\r\n\r\n",
           b"0\r\nX : y\r\n\r\n", b"0\r\nX: y\r\n z\r\n\r\n", b"0\r\nContent-Length: 5\r\n\r\n",
           b"0\r\nTransfer-Encoding: chunked\r\n\r\n", b"0\r\nHost: other\r\n\r\n",
@@ -194,6 +194,7 @@ PASSES = [  # name, bytes, statuses, arrives (None: as sent)
      b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", [200], None),
     ("extensions and trailers", b"POST /@ HTTP/1.1\r\n" + HOST + b"TE: trailers\r\n" + CHUNKED +
      b'005;a;b=c;d="e;f"\r\nhello\r\n00\r\nX-Sum: 1\r\nX-Roles: 2\r\nX-Empty:\r\n\r\n', [200], None),
+    ("sizes with blanks behind them", b"POST /@ HTTP/1.1\r\n" + HOST + CHUNKED + b"5  \r\nhello\r\n0 \r\n\r\n", [200], None),
     ("extensions with blanks", b"POST /@ HTTP/1.1\r\n" + HOST + CHUNKED + b'5 ; a\t; b = "c;d" ;e=f\r\nhello\r\n0 ;a\r\n\r\n', [200], None),
     ("absolute-form", b"GET http://shop/@?q HTTP/1.1\r\n" + HOST + b"\r\n", [200],
      b"GET /@?q HTTP/1.1\r\n" + HOST + b"\r\n"),

@@ -198,14 +198,16 @@ static inline bool reference_quoted(struct slice *s)
 	return true;
 }
 
-// *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), RFC 9112 7.1.1
+// *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), RFC 9112 7.1.1; and blanks before the line's end
 static inline bool reference_extensions(struct slice s)
 {
 	if (!reference_text(s))
 		return false;
 	while (s.len > 0) {
 		s = reference_blanks(s);
-		if (s.len == 0 || s.ptr[0] != ';')
+		if (s.len == 0)
+			return true;
+		if (s.ptr[0] != ';')
 			return false;
 		s = reference_blanks(reference_skip(s, 1));
 		struct slice rest = reference_behind_token(s);
