@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // holder: who holds how much of what a worker has to give, and may he take one more? A holder may, while he
 // holds less than a share of what is still free (dynamic thresholds, as pressure.h does for bytes): one large
-// ingress controller gets half of everything, a crowd of holders each less, and whoever holds
+// ingress controller gets two thirds of everything, a crowd of holders each less, and whoever holds
 // nothing yet always finds something. What is held has up to three holders at once: the workload that
 // asks, the peer node that speaks for it, and the pod that is asked. O(1) each.
 #pragma once

@@ -7,13 +7,16 @@
 #include "path/worker.h"
 
 // Is it a pod whose own node brings what it says? That node does so by tunnel: somebody on the link only
-// wears the address.
-static bool identify_is_worn(const struct snapshot *s, const struct workload *from)
+// wears the address. A pod that is not enrolled is dialled in plaintext by everybody, and nothing is decided
+// for it; once it is, who got through is asked again, as nobody that a proxy vouches for.
+static bool identify_is_worn(const struct exchange *x, const struct snapshot *s,
+			     const struct workload *from)
 {
+	const struct workload *to = snapshot_workload_by_addr(s, x->dialled.addr);
 	const struct ss_node *node =
 		from && from->record.enrolled ? snapshot_node_by_name(s, from->record.node) : NULL;
 
-	return node && node->meshed;
+	return node && node->meshed && !(to && !to->record.enrolled);
 }
 
 // From outside the node: a node's own process, or somebody that no proxy vouches for.
@@ -35,7 +38,7 @@ static bool identify_now(struct exchange *x)
 
 	if (worker_is_uplink(w, x->ifindex)) {
 		identify_remote(x, s);
-		return !identify_is_worn(s, from);
+		return !identify_is_worn(x, s, from);
 	}
 	if (!from || !slice_eq(from->record.node, w->config.node))
 		return false;

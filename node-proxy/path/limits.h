@@ -105,7 +105,7 @@
 #define STRANGERS_LOGGED_PER_S 10
 // Holders of anything (holder.h), and what share of what is free one of them may come to hold.
 #define HOLDERS_MAX		 65536
-#define HOLDER_SOURCE_SHARE	 1
+#define HOLDER_SOURCE_SHARE	 2
 #define HOLDER_NODE_SHARE	 4
 #define HOLDER_DESTINATION_SHARE 4
 // Who has been quiet for so long makes room when his holder wants more than his share; and how exactly that

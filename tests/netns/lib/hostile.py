@@ -55,10 +55,10 @@ def crowd(host, port, count, seconds):
 
 def raw(host, port):
     s = socket.create_connection((host, port), timeout=5)
-    s.sendall(sys.stdin.buffer.read())
-    s.shutdown(socket.SHUT_WR)
     got = b""
     try:
+        s.sendall(sys.stdin.buffer.read())
+        s.shutdown(socket.SHUT_WR)  # refused bytes may have ended it already
         while part := s.recv(4096):
             got += part
     except OSError:

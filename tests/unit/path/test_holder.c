@@ -43,17 +43,23 @@ static uint32_t take_all(struct holder_set *s, enum holder_resource r)
 	return n;
 }
 
-static void one_gets_half_and_leaves_half(void **state)
+// What a source gets of so many: it stops where it holds a share of what is left.
+static uint32_t share_of(uint32_t limit)
+{
+	return (limit * HOLDER_SOURCE_SHARE + HOLDER_SOURCE_SHARE) / (HOLDER_SOURCE_SHARE + 1);
+}
+
+static void one_leaves_something(void **state)
 {
 	(void)state;
 	begin(1000);
 	struct holder_set crowd = set_of(1, 0, 0), other = set_of(2, 0, 0);
 
-	assert_int_equal(take_all(&crowd, HOLDER_EXCHANGES), 500);
+	assert_int_equal(take_all(&crowd, HOLDER_EXCHANGES), share_of(1000));
 	assert_int_equal(holder_refuses(&table, &crowd, HOLDER_EXCHANGES), HOLDER_SOURCE);
 	assert_int_equal(holder_refuses(&table, &other, HOLDER_EXCHANGES), HOLDER_NOBODY);
 	assert_int_equal(holder_refuses(&table, &crowd, HOLDER_DESCRIPTORS), HOLDER_NOBODY);
-	assert_int_equal(take_all(&other, HOLDER_EXCHANGES), 250);
+	assert_int_equal(take_all(&other, HOLDER_EXCHANGES), share_of(1000 - share_of(1000)));
 	holder_table_deinit(&table);
 }
 
@@ -63,7 +69,7 @@ static void a_crowded_workload_does_not_shut_out_its_node_nor_its_pod(void **sta
 	begin(1000);
 	struct holder_set crowd = set_of(1, 10, 20), neighbour = set_of(2, 10, 20);
 
-	assert_int_equal(take_all(&crowd, HOLDER_EXCHANGES), 500);
+	assert_int_equal(take_all(&crowd, HOLDER_EXCHANGES), share_of(1000));
 	assert_int_equal(holder_refuses(&table, &neighbour, HOLDER_EXCHANGES), HOLDER_NOBODY);
 	holder_table_deinit(&table);
 }
@@ -202,7 +208,7 @@ static void an_outside_address_is_a_network(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_gets_half_and_leaves_half),
+		cmocka_unit_test(one_leaves_something),
 		cmocka_unit_test(a_crowded_workload_does_not_shut_out_its_node_nor_its_pod),
 		cmocka_unit_test(a_node_of_many_names_leaves_something),
 		cmocka_unit_test(nothing_left_is_everybodys),
