@@ -48,8 +48,7 @@ struct charge {
 	bool take; // or only ask
 	uint64_t tag;
 	uint64_t now_ns;
-	uint64_t interval_ns; // that one request costs
-	uint64_t window_ns;   // how far TAT may run ahead of now
+	struct ratelimit_rate rate; // window_ns: how far TAT may run ahead of now
 };
 
 // ---- the table ---------------------------------------------------------------------------------
@@ -167,16 +166,16 @@ static bool charge_bucket(struct bucket *b, struct bucket value, uint64_t tag,
 			  const struct charge *c, struct ratelimit_verdict *out)
 {
 	uint64_t from = is_active(value, c->now_ns) ? value.tat_ns : c->now_ns;
-	uint64_t ahead = from - c->now_ns + c->interval_ns;
+	uint64_t ahead = from - c->now_ns + c->rate.interval_ns;
 
-	if (ahead > c->window_ns) {
-		out->retry_after_ns = ahead - c->window_ns;
+	if (ahead > c->rate.window_ns) {
+		out->retry_after_ns = ahead - c->rate.window_ns;
 		return true;
 	}
-	if (c->take && !bucket_swap(b, value, (struct bucket){tag, from + c->interval_ns}))
+	if (c->take && !bucket_swap(b, value, (struct bucket){tag, from + c->rate.interval_ns}))
 		return false;
 	out->allowed = true;
-	out->remaining = (c->window_ns - ahead) / c->interval_ns;
+	out->remaining = (c->rate.window_ns - ahead) / c->rate.interval_ns;
 	return true;
 }
 
@@ -205,30 +204,34 @@ static void charge_busiest(struct set *s, const struct charge *c, struct ratelim
 		if (charge_bucket(b, value, value.tag, c, out))
 			return;
 	}
-	out->retry_after_ns = c->interval_ns; // refused: nobody could say
+	out->retry_after_ns = c->rate.interval_ns; // refused: nobody could say
+}
+
+struct ratelimit_rate ratelimit_rate_of(uint64_t requests, uint32_t unit_s, uint64_t burst)
+{
+	uint64_t unit_ns = (uint64_t)(unit_s ? unit_s : 1) * NS_PER_S;
+	struct ratelimit_rate r = {.window_ns = unit_ns};
+
+	if (requests == 0)
+		return r;
+	r.interval_ns = (unit_ns - 1) / requests + 1; // rounded up: never more than the limit
+	if (__builtin_mul_overflow(r.interval_ns, burst ? burst : requests, &r.window_ns) ||
+	    r.window_ns > WINDOW_NS_MAX)
+		r.window_ns = WINDOW_NS_MAX;
+	return r;
 }
 
 static struct ratelimit_verdict charge_key(struct ratelimit_table *t, uint64_t key,
 					   struct ratelimit_rate rate, uint64_t now_ns, bool take)
 {
 	struct ratelimit_verdict v = {0};
-	uint64_t unit_ns = (uint64_t)(rate.unit_s ? rate.unit_s : 1) * NS_PER_S;
-	struct charge c = {.take = take, .now_ns = now_ns};
-
-	if (rate.requests == 0) {
-		v.retry_after_ns = unit_ns;
-		return v;
-	}
 	uint64_t hash = hash_u64(key, t->seed);
 	struct set *s = &t->set[(hash >> 32) & (t->sets - 1)];
+	struct charge c = {.take = take, .tag = hash ? hash : 1, .now_ns = now_ns, .rate = rate};
 
-	c.tag = hash ? hash : 1;
-	c.interval_ns = (unit_ns - 1) / rate.requests + 1; // rounded up: never more than the limit
-	if (__builtin_mul_overflow(c.interval_ns, rate.burst ? rate.burst : rate.requests,
-				   &c.window_ns) ||
-	    c.window_ns > WINDOW_NS_MAX)
-		c.window_ns = WINDOW_NS_MAX;
-	if (!charge_own(s, &c, &v))
+	if (rate.interval_ns == 0)
+		v.retry_after_ns = rate.window_ns;
+	else if (!charge_own(s, &c, &v))
 		charge_busiest(s, &c, &v);
 	return v;
 }

@@ -28,12 +28,15 @@ struct ratelimit_verdict {
 		       // key shares its set's most used bucket (fail closed, never a reset)
 };
 
-// requests per unit_s with burst (0: requests). requests 0 admits nothing.
+// How much is admitted, as the table counts it: worked out once, not for every event.
 struct ratelimit_rate {
-	uint64_t requests;
-	uint32_t unit_s;
-	uint64_t burst;
+	uint64_t interval_ns; // that one event costs; 0: nothing is admitted
+	uint64_t
+		window_ns; // how far it may be spent ahead; of what admits nothing: when to ask again
 };
+
+// requests per unit_s with burst (0: requests). requests 0 admits nothing.
+struct ratelimit_rate ratelimit_rate_of(uint64_t requests, uint32_t unit_s, uint64_t burst);
 
 // One event for key (a hash of limit id and key material, seeded); exact over all threads. now_ns
 // monotonic, from one clock for all users of the table. Tokens are integral: an idle key is admitted burst

@@ -9,6 +9,7 @@
 #include "common/section.h"
 #include "core/cidr.h"
 #include "core/policy.h"
+#include "core/ratelimit.h"
 
 struct snapshot_section; // one decoded section, refcounted (loader thread only)
 struct snapshot;
@@ -22,6 +23,7 @@ struct workload {
 struct limit {
 	struct ss_limit record;
 	const struct cidr_set *clients;
+	struct ratelimit_rate rate; // its numbers
 	uint64_t key_seed; // hash of id
 };
 

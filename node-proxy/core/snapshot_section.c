@@ -68,6 +68,7 @@ static enum err decode_limit(struct slice value, struct arena *a, struct limit *
 	err = cidr_set_build(a, out->record.client_cidrs, out->record.client_cidr_count, &clients);
 	out->clients = clients;
 	out->key_seed = hash_bytes(out->record.id, 0);
+	out->rate = ratelimit_rate_of(out->record.requests, out->record.unit_s, out->record.burst);
 	return err;
 }
 

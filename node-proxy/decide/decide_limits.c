@@ -121,10 +121,10 @@ static enum limits_turn limit_turn(const struct ss_limit *l)
 	return l->key == LIMIT_KEY_CLIENT_ADDR ? LIMITS_OF_ADDRESS : LIMITS_SHARED;
 }
 
-static void limit_note(struct decide_limits *l, const struct ss_limit *one, uint64_t key)
+static void limit_note(struct decide_limits *l, const struct limit *one, uint64_t key)
 {
 	l->list[l->count++] = (struct limit_use){one, key};
-	l->of_turn[limit_turn(one)]++;
+	l->of_turn[limit_turn(&one->record)]++;
 }
 
 bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
@@ -143,7 +143,7 @@ bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
 			return false;
 		}
 		if (l->list && one && limit_fits(one, in))
-			limit_note(l, &one->record, limit_key(c, &one->record, in));
+			limit_note(l, one, limit_key(c, &one->record, in));
 	}
 	return true;
 }
@@ -151,10 +151,8 @@ bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
 static struct ratelimit_verdict limit_charge(const struct decide_context *c,
 					     const struct limit_use *u, bool take)
 {
-	struct ratelimit_rate rate = {u->limit->requests, u->limit->unit_s, u->limit->burst};
-
-	return take ? ratelimit_take(c->limits, u->key, rate, c->now_ns)
-		    : ratelimit_ask(c->limits, u->key, rate, c->now_ns);
+	return take ? ratelimit_take(c->limits, u->key, u->limit->rate, c->now_ns)
+		    : ratelimit_ask(c->limits, u->key, u->limit->rate, c->now_ns);
 }
 
 static bool limit_refuses(const struct ss_limit *l, const struct ratelimit_verdict *v,
@@ -186,10 +184,10 @@ limits_charge(const struct decide_limits *l, enum limits_turn turn, bool take, s
 		const struct limit_use *u = &l->list[i];
 		struct ratelimit_verdict v;
 
-		if (limit_turn(u->limit) != turn)
+		if (limit_turn(&u->limit->record) != turn)
 			continue;
 		v = limit_charge(l->context, u, take);
-		if (limit_refuses(u->limit, &v, out))
+		if (limit_refuses(&u->limit->record, &v, out))
 			return false;
 	}
 	return true;
@@ -210,7 +208,7 @@ bool decide_limits_ask(const struct decide_limits *l, enum limits_turn turn, str
 void decide_limits_spend(const struct decide_limits *l, enum limits_turn turn)
 {
 	for (uint32_t i = 0; i < l->count; i++) {
-		if (limit_turn(l->list[i].limit) == turn)
+		if (limit_turn(&l->list[i].limit->record) == turn)
 			(void)limit_charge(l->context, &l->list[i], true);
 	}
 }

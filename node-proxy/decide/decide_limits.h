@@ -10,7 +10,7 @@ enum limits_turn { LIMITS_OF_ADDRESS = 0, LIMITS_SHARED, LIMITS_TURNS };
 
 // A limit that selects the request.
 struct limit_use {
-	const struct ss_limit *limit;
+	const struct limit *limit;
 	uint64_t key; // of its bucket
 };
 

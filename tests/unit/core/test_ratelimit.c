@@ -33,8 +33,7 @@ static uint64_t admit(struct ratelimit_table *t, uint64_t key, uint64_t requests
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < tries; i++)
-		n += ratelimit_take(t, key, (struct ratelimit_rate){requests, unit_s, burst},
-				    now_ns)
+		n += ratelimit_take(t, key, ratelimit_rate_of(requests, unit_s, burst), now_ns)
 			     .allowed;
 	return n;
 }
@@ -68,14 +67,14 @@ static void test_ten_a_minute(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i < 10; i++) {
-		v = ratelimit_take(t, 7, (struct ratelimit_rate){10, 60, 0}, START_NS);
+		v = ratelimit_take(t, 7, ratelimit_rate_of(10, 60, 0), START_NS);
 		assert_true(v.allowed);
 		assert_int_equal(v.remaining, 9 - i);
 		assert_int_equal(v.retry_after_ns, 0);
 		assert_false(v.overflow);
 	}
 	for (int i = 0; i < 1000; i++) {
-		v = ratelimit_take(t, 7, (struct ratelimit_rate){10, 60, 0}, START_NS);
+		v = ratelimit_take(t, 7, ratelimit_rate_of(10, 60, 0), START_NS);
 		assert_false(v.allowed);
 		assert_int_equal(v.remaining, 0);
 		assert_int_equal(v.retry_after_ns, 6 * NS_PER_S);
@@ -120,14 +119,12 @@ static void test_burst_and_units(void **state)
 	}
 	assert_int_equal(admit(t, 1000, 0, 60, 0, START_NS, 10), 0);
 	assert_int_equal(
-		ratelimit_take(t, 1000, (struct ratelimit_rate){0, 60, 5}, START_NS).retry_after_ns,
+		ratelimit_take(t, 1000, ratelimit_rate_of(0, 60, 5), START_NS).retry_after_ns,
 		60 * NS_PER_S);
 	// Numbers beyond all sense overflow nothing.
-	assert_true(ratelimit_take(t, 1001, (struct ratelimit_rate){UINT64_MAX, 1, UINT64_MAX},
-				   START_NS)
+	assert_true(ratelimit_take(t, 1001, ratelimit_rate_of(UINT64_MAX, 1, UINT64_MAX), START_NS)
 			    .allowed);
-	assert_true(ratelimit_take(t, 1002, (struct ratelimit_rate){1, UINT32_MAX, UINT64_MAX},
-				   START_NS)
+	assert_true(ratelimit_take(t, 1002, ratelimit_rate_of(1, UINT32_MAX, UINT64_MAX), START_NS)
 			    .allowed);
 	free(t);
 }
@@ -165,7 +162,7 @@ static void test_keys_are_apart(void **state)
 // Asking says what taking would say, and spends nothing: not by a token, not by a bucket.
 static void test_ask(void **state)
 {
-	struct ratelimit_rate rate = {3, 60, 0};
+	struct ratelimit_rate rate = ratelimit_rate_of(3, 60, 0);
 	struct ratelimit_table *t = make_table(8);
 
 	(void)state;
@@ -194,14 +191,14 @@ static void test_attack(void **state)
 		assert_int_equal(admit(t, key, 5, 3600, 0, START_NS, 5), 5);
 	for (uint64_t i = 0; i < 1000000; i++) {
 		struct ratelimit_verdict v = ratelimit_take(
-			t, (i + 1) << 20, (struct ratelimit_rate){1, 60, 0}, START_NS + i * 1000);
+			t, (i + 1) << 20, ratelimit_rate_of(1, 60, 0), START_NS + i * 1000);
 
 		overflows += v.overflow;
 		admitted += v.allowed;
 		if (i % 15625 == 0) {
 			uint64_t victim = 1 + i / 15625;
 
-			assert_false(ratelimit_take(t, victim, (struct ratelimit_rate){5, 3600, 0},
+			assert_false(ratelimit_take(t, victim, ratelimit_rate_of(5, 3600, 0),
 						    START_NS + i * 1000)
 					     .allowed);
 		}
@@ -222,15 +219,14 @@ static void test_takeover(void **state)
 
 	(void)state;
 	for (uint64_t key = 0; key < 8; key++) {
-		v = ratelimit_take(t, key, (struct ratelimit_rate){2, 10, 0},
-				   START_NS + key * NS_PER_S);
+		v = ratelimit_take(t, key, ratelimit_rate_of(2, 10, 0), START_NS + key * NS_PER_S);
 		assert_true(v.allowed);
 		assert_false(v.overflow);
 	}
 	// Key 0's bucket is refilled at 5 s after START, until then a ninth key shares.
-	v = ratelimit_take(t, 100, (struct ratelimit_rate){2, 10, 0}, START_NS + 4 * NS_PER_S);
+	v = ratelimit_take(t, 100, ratelimit_rate_of(2, 10, 0), START_NS + 4 * NS_PER_S);
 	assert_true(v.overflow);
-	v = ratelimit_take(t, 100, (struct ratelimit_rate){2, 10, 0}, START_NS + 5 * NS_PER_S);
+	v = ratelimit_take(t, 100, ratelimit_rate_of(2, 10, 0), START_NS + 5 * NS_PER_S);
 	assert_false(v.overflow);
 	assert_true(v.allowed);
 	assert_int_equal(v.remaining, 1);
@@ -286,7 +282,7 @@ static void *run(void *argument)
 			uint32_t key = round * r->keys + (i + me->index / 2) % r->keys;
 			struct ratelimit_verdict v =
 				ratelimit_take(r->table, key,
-					       (struct ratelimit_rate){r->requests, r->unit_s, 0},
+					       ratelimit_rate_of(r->requests, r->unit_s, 0),
 					       START_NS + round * r->step_ns);
 
 			if (v.overflow)

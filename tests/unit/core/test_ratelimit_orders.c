@@ -71,8 +71,7 @@ static void body(void)
 {
 	struct routine *r = play.running;
 
-	r->verdict =
-		ratelimit_take(play.table, r->key, (struct ratelimit_rate){1, 60, 0}, r->now_ns);
+	r->verdict = ratelimit_take(play.table, r->key, ratelimit_rate_of(1, 60, 0), r->now_ns);
 	r->done = true;
 	swapcontext(&r->context, &play.main);
 }
