@@ -18,11 +18,12 @@
 
 enum pin_state { PIN_PENDING = 0, PIN_LIVE, PIN_DEAD };
 
+// A stranger's follows the routes: it says where they lead now, not whose the address is.
 struct pin {
 	struct addr addr;
 	enum pin_state state;
 	uint32_t ifindex;
-	uint8_t uid_len;
+	uint8_t uid_len; // 0: a stranger's, an endpoint that is no known pod
 	char uid[64];
 };
 
@@ -196,12 +197,25 @@ static int link_watch_order(const void *a, const void *b)
 	return memcmp(left->addr.bytes, right->addr.bytes, sizeof(left->addr.bytes));
 }
 
+static int link_watch_order_strangers_last(const void *a, const void *b)
+{
+	const struct pin *left = a, *right = b;
+	int order = link_watch_order(a, b);
+
+	return order ? order : (int)right->uid_len - (int)left->uid_len;
+}
+
+static bool pin_is_stranger(const struct pin *p)
+{
+	return p->uid_len == 0;
+}
+
 static enum err must_check link_watch_find_route(struct link_watch *w, struct pin *p)
 {
 	uint32_t ifindex;
 	enum err e = link_watch_resolve(w, p->addr, &ifindex);
 
-	if (e || ifindex == 0)
+	if (e || (ifindex == 0 && !pin_is_stranger(p)))
 		return e;
 	p->ifindex = ifindex;
 	p->state = PIN_LIVE;
@@ -209,54 +223,96 @@ static enum err must_check link_watch_find_route(struct link_watch *w, struct pi
 }
 
 // An address as this snapshot has it: the old pin if it is the same pod's, else a new one.
-static enum err must_check link_watch_pin(struct link_watch *w, struct addr a, struct slice uid,
-					  struct pin *out)
+static enum err must_check link_watch_pin(struct link_watch *w, struct pin *p)
 {
-	struct pin key = {.addr = a};
 	const struct pin *old = NULL;
 
 	if (w->count > 0)
-		old = bsearch(&key, w->pins, w->count, sizeof(*w->pins), link_watch_order);
-	if (old && slice_eq(slice_make(old->uid, old->uid_len), uid)) {
-		*out = *old;
+		old = bsearch(p, w->pins, w->count, sizeof(*w->pins), link_watch_order);
+	if (old && slice_eq(slice_make(old->uid, old->uid_len), slice_make(p->uid, p->uid_len))) {
+		*p = *old;
 		return ERR_OK;
 	}
-	*out = key;
-	out->uid_len = (uint8_t)uid.len;
-	memcpy(out->uid, uid.ptr, uid.len);
-	return link_watch_find_route(w, out);
+	return link_watch_find_route(w, p);
 }
 
 static bool link_watch_wants(const struct workload *local)
 {
 	// A UID is 36 characters; one that does not fit here would never match and is never pinned.
-	return !local->record.host_network &&
+	return !local->record.host_network && local->record.uid.len > 0 &&
 	       local->record.uid.len < sizeof(((struct pin *)0)->uid);
+}
+
+// Both count only where out is NULL.
+static uint32_t link_watch_pods(const struct snapshot *s, struct pin *out)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < snapshot_local_count(s); i++) {
+		const struct ss_workload *pod = &snapshot_local(s, i)->record;
+
+		if (!link_watch_wants(snapshot_local(s, i)))
+			continue;
+		for (uint32_t k = 0; k < pod->addr_count; k++, n++) {
+			if (!out)
+				continue;
+			out[n] = (struct pin){.addr = pod->addrs[k],
+					      .uid_len = (uint8_t)pod->uid.len};
+			memcpy(out[n].uid, pod->uid.ptr, pod->uid.len);
+		}
+	}
+	return n;
+}
+
+static uint32_t link_watch_strangers(const struct snapshot *s, struct pin *out)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < snapshot_service_count(s); i++) {
+		const struct ss_service *service = snapshot_service(s, i);
+
+		for (uint32_t k = 0; k < service->port_count; k++) {
+			const struct ss_service_port *port = &service->ports[k];
+
+			for (uint32_t j = 0; j < port->endpoint_count; j++) {
+				if (port->endpoints[j].workload_uid.len > 0)
+					continue;
+				if (out)
+					out[n] = (struct pin){.addr = port->endpoints[j].addr};
+				n++;
+			}
+		}
+	}
+	return n;
+}
+
+// Several Services may name one stranger; who is known is none.
+static uint32_t link_watch_unique(struct pin *pins, uint32_t count)
+{
+	uint32_t kept = 0;
+
+	qsort(pins, count, sizeof(*pins), link_watch_order_strangers_last);
+	for (uint32_t i = 0; i < count; i++) {
+		if (kept == 0 || !addr_eq(pins[kept - 1].addr, pins[i].addr))
+			pins[kept++] = pins[i];
+	}
+	return kept;
 }
 
 enum err link_watch_follow(struct link_watch *w, const struct snapshot *s)
 {
-	uint32_t locals = snapshot_local_count(s);
-	uint32_t room = 0, count = 0;
-	struct pin *pins;
+	uint32_t count = link_watch_pods(s, NULL) + link_watch_strangers(s, NULL);
+	struct pin *pins = calloc(count ? count : 1, sizeof(*pins));
 	enum err e = ERR_OK;
 
-	for (uint32_t i = 0; i < locals; i++)
-		room += snapshot_local(s, i)->record.addr_count;
-	pins = calloc(room ? room : 1, sizeof(*pins));
 	if (!pins)
 		return ERR_NOMEM;
-	for (uint32_t i = 0; i < locals && !e; i++) {
-		const struct workload *local = snapshot_local(s, i);
-
-		if (!link_watch_wants(local))
-			continue;
-		for (uint32_t k = 0; k < local->record.addr_count && !e; k++)
-			e = link_watch_pin(w, local->record.addrs[k], local->record.uid,
-					   &pins[count++]);
-	}
+	count = link_watch_pods(s, pins);
+	count += link_watch_strangers(s, pins + count);
+	count = link_watch_unique(pins, count);
 	// What could not be asked stays pending: held, and asked again at the next event.
-	qsort(pins, count, sizeof(*pins), link_watch_order);
+	for (uint32_t i = 0; i < count && !e; i++)
+		e = link_watch_pin(w, &pins[i]);
 	free(w->pins);
 	w->pins = pins;
 	w->count = count;
@@ -270,7 +326,7 @@ static bool link_watch_kill(struct link_watch *w, uint32_t ifindex)
 	for (uint32_t i = 0; i < w->count; i++) {
 		struct pin *p = &w->pins[i];
 
-		if (p->state == PIN_LIVE && p->ifindex == ifindex) {
+		if (p->state == PIN_LIVE && p->ifindex == ifindex && !pin_is_stranger(p)) {
 			p->state = PIN_DEAD;
 			changed = true;
 		}
@@ -278,23 +334,68 @@ static bool link_watch_kill(struct link_watch *w, uint32_t ifindex)
 	return changed;
 }
 
+// Strangers that lead by a link are asked about again: its routes may have gone without a word.
+static void link_watch_doubt_link(struct link_watch *w, uint32_t ifindex)
+{
+	uint32_t by = link_watch_is_uplink(w, ifindex) ? 0 : ifindex;
+
+	for (uint32_t i = 0; i < w->count; i++) {
+		if (pin_is_stranger(&w->pins[i]) && w->pins[i].ifindex == by)
+			w->pins[i].state = PIN_PENDING;
+	}
+}
+
+static void link_watch_doubt_network(struct link_watch *w, struct cidr network)
+{
+	for (uint32_t i = 0; i < w->count; i++) {
+		if (pin_is_stranger(&w->pins[i]) && cidr_contains(network, w->pins[i].addr))
+			w->pins[i].state = PIN_PENDING;
+	}
+}
+
+static void link_watch_doubt_route(struct link_watch *w, const struct nlmsghdr *h)
+{
+	const struct rtmsg *route = NLMSG_DATA(h);
+	struct cidr network = {0};
+	const struct rtattr *at;
+	uint32_t v4 = 0;
+	int left;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*route)))
+		return;
+	left = (int)RTM_PAYLOAD(h);
+	for (at = RTM_RTA(route); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+		if (at->rta_type == RTA_DST && RTA_PAYLOAD(at) == sizeof(v4))
+			memcpy(&v4, RTA_DATA(at), sizeof(v4));
+		else if (at->rta_type == RTA_DST && RTA_PAYLOAD(at) == sizeof(network.addr.bytes))
+			memcpy(network.addr.bytes, RTA_DATA(at), sizeof(network.addr.bytes));
+	}
+	if (route->rtm_family == AF_INET)
+		network.addr = addr_from_v4(ntohl(v4));
+	network.bits = (uint8_t)(route->rtm_dst_len + (route->rtm_family == AF_INET ? 96 : 0));
+	link_watch_doubt_network(w, network);
+}
+
 static enum err must_check link_watch_retry(struct link_watch *w, bool *changed)
 {
 	for (uint32_t i = 0; i < w->count; i++) {
 		struct pin *p = &w->pins[i];
+		uint32_t was = p->ifindex;
 		enum err e;
 
 		if (p->state != PIN_PENDING)
 			continue;
 		e = link_watch_find_route(w, p);
+		// A stranger that could not be asked about is out of the table, and held.
+		if (pin_is_stranger(p) ? e || p->ifindex != was : p->state == PIN_LIVE)
+			*changed = true;
 		if (e)
 			return e;
-		*changed = *changed || p->state == PIN_LIVE;
 	}
 	return ERR_OK;
 }
 
-// After lost events: does each pin's interface still exist?
+// After lost events: does each pin's interface still exist, and where do strangers lead?
 static bool link_watch_recheck(struct link_watch *w)
 {
 	bool changed = false;
@@ -303,7 +404,9 @@ static bool link_watch_recheck(struct link_watch *w)
 	for (uint32_t i = 0; i < w->count; i++) {
 		struct pin *p = &w->pins[i];
 
-		if (p->state == PIN_LIVE && !if_indextoname(p->ifindex, name)) {
+		if (pin_is_stranger(p)) {
+			p->state = PIN_PENDING;
+		} else if (p->state == PIN_LIVE && !if_indextoname(p->ifindex, name)) {
 			p->state = PIN_DEAD;
 			changed = true;
 		}
@@ -311,24 +414,29 @@ static bool link_watch_recheck(struct link_watch *w)
 	return changed;
 }
 
-// One datagram of events. *retry: a route or link has come that pending pins may wait for.
-static bool link_watch_handle(struct link_watch *w, const uint8_t *bytes, size_t len, bool *retry)
+static bool link_watch_handle_link(struct link_watch *w, const struct nlmsghdr *h)
+{
+	const struct ifinfomsg *link = NLMSG_DATA(h);
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*link)))
+		return false;
+	link_watch_doubt_link(w, (uint32_t)link->ifi_index);
+	// A port that leaves a bridge is announced as AF_BRIDGE; it still exists.
+	return h->nlmsg_type == RTM_DELLINK && link->ifi_family == AF_UNSPEC &&
+	       link_watch_kill(w, (uint32_t)link->ifi_index);
+}
+
+// One datagram of events: after it pending pins are asked for.
+static bool link_watch_handle(struct link_watch *w, const uint8_t *bytes, size_t len)
 {
 	const struct nlmsghdr *h = (const struct nlmsghdr *)bytes;
 	bool changed = false;
 
 	for (; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
-		if (h->nlmsg_type == RTM_NEWROUTE || h->nlmsg_type == RTM_NEWLINK) {
-			*retry = true;
-		} else if (h->nlmsg_type == RTM_DELLINK &&
-			   h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct ifinfomsg))) {
-			const struct ifinfomsg *link = NLMSG_DATA(h);
-
-			// A port that leaves a bridge is announced as AF_BRIDGE; it still exists.
-			if (link->ifi_family == AF_UNSPEC &&
-			    link_watch_kill(w, (uint32_t)link->ifi_index))
-				changed = true;
-		}
+		if (h->nlmsg_type == RTM_NEWROUTE || h->nlmsg_type == RTM_DELROUTE)
+			link_watch_doubt_route(w, h);
+		else if (h->nlmsg_type == RTM_NEWLINK || h->nlmsg_type == RTM_DELLINK)
+			changed = link_watch_handle_link(w, h) || changed;
 	}
 	return changed;
 }
@@ -343,7 +451,8 @@ enum err link_watch_read(struct link_watch *w, bool *changed)
 		ssize_t n = recv(w->events_fd, bytes, sizeof(bytes), 0);
 
 		if (n > 0) {
-			*changed = link_watch_handle(w, bytes, (size_t)n, &retry) || *changed;
+			*changed = link_watch_handle(w, bytes, (size_t)n) || *changed;
+			retry = true;
 		} else if (n < 0 && errno == ENOBUFS) {
 			w->overflows++;
 			retry = true;
@@ -385,6 +494,8 @@ void link_watch_metrics(const struct link_watch *w, struct link_watch_metrics *o
 {
 	*out = (struct link_watch_metrics){.overflows = w->overflows};
 	for (uint32_t i = 0; i < w->count; i++) {
+		if (pin_is_stranger(&w->pins[i]))
+			continue;
 		out->pending += w->pins[i].state == PIN_PENDING;
 		out->pinned += w->pins[i].state == PIN_LIVE;
 		out->dead += w->pins[i].state == PIN_DEAD;

@@ -3,7 +3,9 @@
 // (rtnetlink), and follows the interfaces. A pin belongs to (address, pod UID): it is made once,
 // when the pod appears in the snapshot or when its route does, and never moves; an interface that
 // vanished leaves it dead. So an address that another pod took over is nobody's until the snapshot
-// says so. Used by the loader's thread; workers read the result (path/links).
+// says so. Endpoints that are no known pod (a Service without a selector names them) are strangers: of them
+// it says by which interface they are reached now, so that a pod of this node that nobody knows is told from
+// the world outside. Used by the loader's thread; workers read the result (path/links).
 #pragma once
 
 #include "core/snapshot.h"
@@ -22,7 +24,7 @@ void link_watch_free(struct link_watch *w);
 int link_watch_fd(const struct link_watch *w);
 // *changed: pins died or were found; publish link_watch_table.
 enum err must_check link_watch_read(struct link_watch *w, bool *changed);
-// Pins for this snapshot's local pods; those of pods that stayed are kept as they are.
+// Pins for this snapshot's local pods and for strangers; those that stayed are kept as they are.
 enum err must_check link_watch_follow(struct link_watch *w, const struct snapshot *s);
 // The table as it stands (the caller's).
 enum err must_check link_watch_table(const struct link_watch *w, struct links **out);

@@ -92,6 +92,8 @@ static const struct metric metrics[] = {
 	C("receive_buffers_missing", "Receives that found no buffer.", ring.enobufs),
 	C("held_sources", "Connections held because their source was not known yet.",
 	  counters.held_sources),
+	C("held_destinations", "Connections held because their destination was not known yet.",
+	  counters.held_destinations),
 	C("requests_held", "Requests that waited for others of their workload.",
 	  counters.requests_held),
 	C("pool_full", "Refusals because a pool was full.", counters.pool_full),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Stage deliver: dial the pod from the client's own address, so that it sees who calls. The port is
 // the kernel's choice. A pod that reaches itself is dialled from the node's address, as
-// kube-proxy does: its own address as source would be a martian.
+// kube-proxy does: its own address as source would be a martian. So is a process of this node: its answers to a
+// pod's address would go to that pod and not to us.
 #include <unistd.h>
 #include "io/sock.h"
 #include "path/conn.h"
@@ -23,6 +24,13 @@ static struct addr deliver_node_address(const struct exchange *x)
 	return (struct addr){0};
 }
 
+static bool deliver_is_own_node(const struct exchange *x)
+{
+	const struct ss_node *node = snapshot_node_by_addr(x->pin->snapshot, x->target.addr);
+
+	return node && slice_eq(node->name, x->worker->config.node);
+}
+
 static bool deliver_dial(struct exchange *x)
 {
 	struct worker *w = x->worker;
@@ -34,7 +42,7 @@ static bool deliver_dial(struct exchange *x)
 	struct conn *c;
 	int fd;
 
-	if (addr_eq(x->client.addr, x->target.addr) ||
+	if (addr_eq(x->client.addr, x->target.addr) || deliver_is_own_node(x) ||
 	    addr_is_v4(x->client.addr) != addr_is_v4(x->target.addr))
 		options.source = deliver_node_address(x);
 	if (!holding_destination(x) || !holding_has_room(x, HOLDER_DESCRIPTORS) ||

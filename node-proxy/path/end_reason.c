@@ -23,6 +23,7 @@ static const struct end_reason_row rows[END_COUNT] = {
 	[END_DESTINATION_GONE] = {"destination_gone", TUNNEL_REASON_DESTINATION, false},
 	[END_NO_SNAPSHOT] = {"no_snapshot", TUNNEL_REASON_NO_SNAPSHOT, false},
 	[END_NO_ROUTE] = {"no_route", TUNNEL_REASON_DESTINATION, false},
+	[END_UNKNOWN_DESTINATION] = {"unknown_destination", TUNNEL_REASON_DESTINATION, false},
 	[END_NO_ENDPOINT] = {"no_endpoint", TUNNEL_REASON_DESTINATION, false},
 	[END_SOURCE_RANGE] = {"source_range", TUNNEL_REASON_DENIED, false},
 	[END_UNREACHABLE] = {"unreachable", TUNNEL_REASON_UNREACHABLE, false},

@@ -18,10 +18,11 @@ enum end_reason {
 	END_SOURCE_GONE,
 	END_DESTINATION_GONE,
 	END_NO_SNAPSHOT,
-	END_NO_ROUTE,	  // nothing known behind the dialled address
-	END_NO_ENDPOINT,  // a Service without a ready pod
-	END_SOURCE_RANGE, // not one that the Service's load balancer addresses are for
-	END_UNREACHABLE,  // the pod refused or did not answer
+	END_NO_ROUTE,		 // nothing known behind the dialled address
+	END_UNKNOWN_DESTINATION, // held, and still no pod that anybody knows
+	END_NO_ENDPOINT,	 // a Service without a ready pod
+	END_SOURCE_RANGE,	 // not one that the Service's load balancer addresses are for
+	END_UNREACHABLE,	 // the pod refused or did not answer
 	END_CONNECT_TIMEOUT,
 	END_TUNNEL_LOST,
 	END_PEER_REFUSED, // the peer node's checks

@@ -70,9 +70,17 @@ enum link_answer links_check(const struct links *l, struct addr a, struct slice 
 	const struct link_pin *pin = links_find(l, a);
 
 	// Another uid: the table is of another generation than the caller's snapshot.
-	if (!pin || !slice_eq(pin->uid, uid))
+	// Without one: it is nobody's.
+	if (!pin || uid.len == 0 || !slice_eq(pin->uid, uid))
 		return LINK_UNKNOWN;
 	return pin->ifindex != 0 && pin->ifindex == ifindex ? LINK_MATCHES : LINK_DIFFERS;
+}
+
+bool links_lead_outside(const struct links *l, struct addr a)
+{
+	const struct link_pin *pin = links_find(l, a);
+
+	return pin && pin->uid.len == 0 && pin->ifindex == 0;
 }
 
 uint32_t links_count(const struct links *l)

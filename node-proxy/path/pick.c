@@ -139,6 +139,8 @@ static enum step pick_service(struct exchange *x, const struct ss_service_port *
 	x->target = (struct addr_port){e->addr, e->port};
 	if (e->workload_uid.len > 0)
 		x->destination = snapshot_workload_by_uid(x->pin->snapshot, e->workload_uid);
+	else if (!links_lead_outside(x->worker->links, e->addr))
+		return STEP_WAIT; // behind an interface of this node: a pod that nobody knows
 	return pick_route(x);
 }
 
@@ -162,9 +164,10 @@ enum step pick_enter(struct exchange *x)
 	enum step step = pick_now(x);
 
 	if (step == STEP_WAIT) {
-		if (snapshot_is_service_addr(x->pin->snapshot, x->dialled.addr))
+		if (!x->service && snapshot_is_service_addr(x->pin->snapshot, x->dialled.addr))
 			return exchange_end(x, END_NO_ROUTE); // no such port
 		// A pod that is newer than the snapshot, perhaps.
+		x->worker->counters.held_destinations++;
 		exchange_set_timer(x, snapshot_meta(x->pin->snapshot)->hold_timeout_ms);
 	}
 	return step;
@@ -173,7 +176,7 @@ enum step pick_enter(struct exchange *x)
 enum step pick_on_event(struct exchange *x, enum event e)
 {
 	if (e == EVENT_TIMER)
-		return exchange_end(x, END_NO_ROUTE);
+		return exchange_end(x, END_UNKNOWN_DESTINATION);
 	if (e != EVENT_RECHECK)
 		return stage_default_event(x, e);
 	enum step step = pick_now(x);

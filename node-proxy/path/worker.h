@@ -53,7 +53,8 @@ struct worker_counters {
 	uint64_t accepts, accept_errors, exchanges, requests;
 	uint64_t bytes_received, bytes_sent, sends, records_sealed, frames_sent, frames_received;
 	uint64_t bytes_copied; // by us, on the way of bodies and heads; TLS copies besides
-	uint64_t pool_full, overloaded, held_sources, tunnels_dialled, tunnels_failed;
+	uint64_t pool_full, overloaded, tunnels_dialled, tunnels_failed;
+	uint64_t held_sources, held_destinations;
 	uint64_t handshakes, checks_failed, protocol_errors;
 	uint64_t turns, turn_ns_max, turn_ns_sum;
 	uint64_t turn_buckets[WORKER_TURN_BUCKETS]; // by worker_turn_bounds_us; the last: longer

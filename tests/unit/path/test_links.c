@@ -36,6 +36,30 @@ static void only_the_pinned_three_match(void **state)
 	links_free(l);
 }
 
+static void only_what_surely_is_no_local_pod_leads_outside(void **state)
+{
+	struct addr out = addr_from_v4(1), local = addr_from_v4(2), pod = addr_from_v4(3),
+		    dead = addr_from_v4(4);
+	struct link_pin pins[] = {
+		{out, {0}, 0},
+		{local, {0}, 9},
+		{pod, SLICE_LIT("uid"), 9},
+		{dead, SLICE_LIT("uid-d"), 0},
+	};
+	struct links *l;
+
+	(void)state;
+	assert_int_equal(links_new(pins, 4, &l), ERR_OK);
+	assert_true(links_lead_outside(l, out));
+	assert_false(links_lead_outside(l, local));
+	assert_false(links_lead_outside(l, pod));
+	assert_false(links_lead_outside(l, dead));
+	assert_false(links_lead_outside(l, addr_from_v4(5))); // nobody has asked yet
+	assert_false(links_lead_outside(NULL, out));
+	assert_int_equal(links_check(l, local, (struct slice){0}, 9), LINK_UNKNOWN);
+	links_free(l);
+}
+
 static void no_table_knows_nobody(void **state)
 {
 	struct links *l;
@@ -97,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_the_pinned_three_match),
+		cmocka_unit_test(only_what_surely_is_no_local_pod_leads_outside),
 		cmocka_unit_test(no_table_knows_nobody),
 		cmocka_unit_test(pins_are_copies),
 		cmocka_unit_test(all_of_many_are_found),
