@@ -117,8 +117,9 @@ static void worker_on_accept(struct worker *w, struct listener *l,
 	} else if (ring_outcome(IO_ACCEPT, done->res) != RING_AGAIN) {
 		w->counters.accept_errors++;
 	}
+	// A full descriptor table would refuse the next turn's at once: it waits for housekeeping.
 	if (!l->accept.armed && !w->draining)
-		l->rearm = true; // next turn: a full descriptor table must not spin
+		l->rearm = ring_outcome(IO_ACCEPT, done->res) != RING_NO_MEMORY;
 }
 
 static void worker_rearm_listeners(struct worker *w)
@@ -331,6 +332,8 @@ static void worker_housekeeping(struct worker *w)
 	w->now_unix_s = (int64_t)(clock_unix_ms() / 1000);
 	mux_recheck(w); // certificates expire without a message
 	conn_restart_waiting(w);
+	if (w->pin)
+		worker_start_listening(w);
 	timer_set(&w->timers, &w->housekeeping, w->now_ns + HOUSEKEEPING_MS * NS_PER_MS);
 }
 
