@@ -250,7 +250,7 @@ struct ss_set_ref {
 
 struct ss_policy {
 	struct slice id;
-	bool needs_l7;	     // a rule, JWT or limit that reads the request
+	bool needs_l7;	     // an enforced rule, JWT or limit reads the request
 	struct slice broken; // not empty: refuse everything, and this is why
 	struct slice broken_policy;
 	// JWT: any of them may validate the token, unless groups ask for more (ss_group.providers).
@@ -266,6 +266,9 @@ struct ss_policy {
 	uint32_t set_count;
 	struct slice *limit_ids;
 	uint32_t limit_count;
+	// An Audit policy or a limit in shadow mode reads the request. Where nothing that is enforced does, the
+	// port stays opaque, and what passes is looked at.
+	bool audits_l7;
 };
 
 enum jwk_type { JWK_NONE = 0, JWK_RSA, JWK_EC, JWK_OKP };

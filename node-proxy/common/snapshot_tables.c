@@ -191,6 +191,7 @@ static const struct field policy_fields[] = {
 	S(9, ss_policy, rules, rule_count, SNAPSHOT_RULES_PER_POLICY_MAX, snapshot_rule_table),
 	A(10, FIELD_TEXTS, ss_policy, limit_ids, limit_count, 256),
 	S(11, ss_policy, sets, set_count, SNAPSHOT_SETS_PER_POLICY_MAX, snapshot_set_ref_table),
+	F(12, FIELD_BOOL, ss_policy, audits_l7, 0),
 };
 TABLE(policy, ss_policy);
 

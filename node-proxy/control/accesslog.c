@@ -106,7 +106,8 @@ static void put_exchange(struct buf *b, const struct record *r, const struct sli
 	if (r->status)
 		put_number(b, "http.response.status_code", r->status);
 	put_decision(b, r, strings);
-	put_string(b, "end", slice_str(end_reason_name((enum end_reason)r->end_reason)));
+	if (r->kind == RECORD_EXCHANGE)
+		put_string(b, "end", slice_str(end_reason_name((enum end_reason)r->end_reason)));
 	put_string(b, "detail", strings[RECORD_DETAIL]);
 	put_string(b, "peer.node", strings[RECORD_NODE]);
 	put_number(b, "duration_us", r->duration_us);
@@ -128,11 +129,15 @@ void accesslog_format(const struct record *r, const struct slice strings[RECORD_
 {
 	static const char *const reporters[] = {"source", "destination", "both"};
 
+	bool whole = r->kind == RECORD_EXCHANGE, any = whole || r->kind == RECORD_WOULD_DENY;
+
 	put_time(b, r->unix_ms);
 	put_string(b, "event",
-		   r->kind == RECORD_EXCHANGE ? SLICE_LIT("exchange") : strings[RECORD_METHOD]);
+		   whole ? SLICE_LIT("exchange")
+		   : any ? SLICE_LIT("would_deny")
+			 : strings[RECORD_METHOD]);
 	put_string(b, "reporter", slice_str(reporters[r->reporter < 3 ? r->reporter : 0]));
-	if (r->kind == RECORD_EXCHANGE)
+	if (any)
 		put_exchange(b, r, strings);
 	else
 		put_tunnel(b, r, strings);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The access log: a thread that turns the workers' records into JSON lines, one an exchange. Field
 // names follow OpenTelemetry's semantic conventions where they have one:
-//   time event(exchange|tunnel_established|tunnel_closed|tunnel_failed)
+//   time event(exchange|would_deny|tunnel_established|tunnel_closed|tunnel_failed)
 //   reporter(source|destination|both) exchange sequence protocol(http|tcp)
 //   client.address client.port   who called
 //   destination.address destination.port  what was dialled

@@ -221,6 +221,10 @@ void decide_connection(const struct decide_context *c, const struct decide_subje
 	if (!decide_broken(policy_source(s->policy), out) &&
 	    !decide_address(s->policy, &at_l4, out))
 		decide_authorization(c, s->policy, &at_l4, out);
+	if (decide_observes(s->policy)) {
+		out->would_deny = false;
+		out->audit_policy = out->audit_rule = (struct slice){0};
+	}
 }
 
 // ---- the request -------------------------------------------------------------------------------
@@ -412,4 +416,60 @@ void decide_request(const struct decide_context *c, const struct decide_subject 
 		decide_limits_spend(&limits, LIMITS_OF_ADDRESS);
 	else if (decide_limits_ask(&limits, LIMITS_SHARED, out))
 		decide_limits_take(&limits, out);
+}
+
+// ---- requests that pass anyway -----------------------------------------------------------------
+
+bool decide_observes(const struct policy *p)
+{
+	return p && policy_source(p)->audits_l7 && !policy_source(p)->needs_l7;
+}
+
+static void unreadable_token(const struct ss_policy *p, struct decision *out)
+{
+	for (uint32_t g = 0; g < p->group_count && !out->would_deny; g++) {
+		const struct ss_group *group = &p->groups[g];
+
+		if (group->default_mode != MODE_AUDIT || group->providers == 0 ||
+		    group->jwt_optional)
+			continue;
+		out->would_deny = true;
+		out->audit_policy = group->jwt_policy;
+	}
+}
+
+void decide_unreadable(const struct decide_context *c, const struct decide_subject *s,
+		       const struct policy_input *in, struct decision *out)
+{
+	struct policy_input blind = *in;
+	struct policy_answer a;
+
+	memset(out, 0, sizeof(*out));
+	if (!decide_observes(s->policy))
+		return;
+	blind.l7 = false;
+	policy_evaluate(s->policy, &blind, &a);
+	if (a.would_deny)
+		audited_by(&a, out);
+	unreadable_token(policy_source(s->policy), out);
+	decide_limits_unreadable(c, policy_source(s->policy), out);
+}
+
+void decide_observed(const struct decide_context *c, const struct decide_subject *s,
+		     const struct policy_input *in, struct decision *out)
+{
+	struct decision d;
+
+	memset(out, 0, sizeof(*out));
+	if (!decide_observes(s->policy))
+		return;
+	decide_request(c, s, in, &d);
+	if (d.verdict == VERDICT_MALFORMED)
+		decide_unreadable(c, s, in, out);
+	out->readings = d.readings;
+	if (!d.would_deny)
+		return;
+	out->would_deny = true;
+	out->audit_policy = d.audit_policy;
+	out->audit_rule = d.audit_rule;
 }

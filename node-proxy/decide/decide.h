@@ -15,7 +15,7 @@ enum verdict {
 	VERDICT_UNAUTHENTICATED, // 401
 	VERDICT_LIMITED,	 // 429
 	VERDICT_BROKEN,		 // 500, or RST: a policy is invalid, so its target refuses
-	VERDICT_NEEDS_L7,	 // connection only: a rule has to read the request
+	VERDICT_NEEDS_L7,	 // connection only: an enforced rule has to read the request
 	VERDICT_MALFORMED, // 400: what is asked for can be read in too many ways to judge them all
 	VERDICT_COUNT
 };
@@ -81,7 +81,8 @@ struct decide_subject {
 	const struct policy *policy; // of destination and port; NULL: none
 };
 
-// L4: at accept or OPEN. NEEDS_L7 where a rule reads requests: then every answer is an HTTP one.
+// L4: at accept or OPEN. NEEDS_L7 where an enforced rule reads requests: then every answer is an HTTP one. Where
+// only others do, nothing is said of who would refuse: that is known with the requests.
 void decide_connection(const struct decide_context *c, const struct decide_subject *s,
 		       const struct policy_input *in, struct decision *out);
 // Of a connection whose request has been judged and is not kept: the best that any request of it could get
@@ -94,6 +95,16 @@ void decide_at_best(const struct decide_context *c, const struct decide_subject 
 // time in this order: no signature is checked for an address that a limit or a CIDR rule refuses.
 void decide_request(const struct decide_context *c, const struct decide_subject *s,
 		    const struct policy_input *in, struct decision *out);
+
+// Is a port opaque, and does something that refuses nothing read its requests?
+bool decide_observes(const struct policy *p);
+// Of such a port, a request that passes anyway, as for decide_request: who would refuse it? Nothing of out is set
+// but would_deny, who, and readings. Spends what limits in shadow mode have, and there are no others.
+void decide_observed(const struct decide_context *c, const struct decide_subject *s,
+		     const struct policy_input *in, struct decision *out);
+// The same of bytes in which no request can be read: of requests everything is unknown.
+void decide_unreadable(const struct decide_context *c, const struct decide_subject *s,
+		       const struct policy_input *in, struct decision *out);
 
 const char *verdict_name(enum verdict v);
 const char *decide_reason_name(enum decide_reason r);

@@ -155,15 +155,30 @@ static struct ratelimit_verdict limit_charge(const struct decide_context *c,
 		    : ratelimit_ask(c->limits, u->key, u->limit->rate, c->now_ns);
 }
 
+static void limit_would_refuse(const struct ss_limit *l, struct decision *out)
+{
+	out->would_deny = true;
+	out->audit_policy = l->policy;
+	out->audit_rule = l->rule;
+}
+
+void decide_limits_unreadable(const struct decide_context *c, const struct ss_policy *p,
+			      struct decision *out)
+{
+	for (uint32_t i = 0; i < p->limit_count && !out->would_deny; i++) {
+		const struct limit *one = snapshot_limit(c->snapshot, p->limit_ids[i]);
+
+		if (one && one->record.shadow)
+			limit_would_refuse(&one->record, out);
+	}
+}
+
 static bool limit_refuses(const struct ss_limit *l, const struct ratelimit_verdict *v,
 			  struct decision *out)
 {
 	if (l->shadow) {
-		if (v->allowed || out->would_deny)
-			return false;
-		out->would_deny = true;
-		out->audit_policy = l->policy;
-		out->audit_rule = l->rule;
+		if (!v->allowed && !out->would_deny)
+			limit_would_refuse(l, out);
 		return false;
 	}
 	if (out->limit_unit_s == 0 || !v->allowed || v->remaining < out->limit_remaining) {

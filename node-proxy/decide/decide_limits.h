@@ -31,5 +31,8 @@ bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
 bool decide_limits_ask(const struct decide_limits *l, enum limits_turn turn, struct decision *out);
 // Those of this turn take their token, as far as they have one.
 void decide_limits_spend(const struct decide_limits *l, enum limits_turn turn);
+// A limit in shadow mode would have to read what cannot be read.
+void decide_limits_unreadable(const struct decide_context *c, const struct ss_policy *p,
+			      struct decision *out);
 // All take theirs; refuses only where another worker took the last one since the limit was asked.
 void decide_limits_take(const struct decide_limits *l, struct decision *out);

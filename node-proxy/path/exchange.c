@@ -5,6 +5,7 @@
 
 #include "path/holding.h"
 #include "path/http.h"
+#include "path/observe.h"
 #include "path/pressure.h"
 #include "path/stages.h"
 #include "path/worker.h"
@@ -428,6 +429,7 @@ static enum step exchange_done(struct exchange *x)
 
 	for (enum side s = DOWN; s < SIDES && !over; s++)
 		tail |= exchange_has_tail(x, &x->leg[s]);
+	observe_end(x);
 	if (!tail) {
 		exchange_finish(x);
 		return STEP_WAIT;
@@ -454,6 +456,7 @@ static void exchange_finish(struct exchange *x)
 
 	if (x->ended)
 		return;
+	observe_end(x);
 	if (!x->logged)
 		worker_log_exchange(x);
 	exchange_cancel_timer(x);

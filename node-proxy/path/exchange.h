@@ -102,6 +102,9 @@ struct exchange {
 	struct slice in[SIDES]; // unconsumed bytes while a stage runs; then saved to unread
 	struct timer timer;
 	struct http *http;
+	struct observer *observer; // a request of an opaque port under way (observe.h)
+	uint8_t observing;	   // enum observing
+	uint8_t observed_lines;	   // that are in the log
 	// what is known
 	struct snapshot_pin *pin; // the generation that every pointer below belongs to
 	const struct workload *source;

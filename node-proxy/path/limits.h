@@ -69,6 +69,11 @@
 // Before relay a source is stopped when so much lies unread: more than any head, and with what a
 // ring of buffers may still deliver it fits the large class.
 #define UNREAD_LIMIT_BYTES (72u << 10)
+// Requests of opaque ports that are looked at while they come piece by piece, and what of a head is read. Lines in
+// the log of a connection about them, beside its own.
+#define OBSERVERS_MAX	   4096
+#define OBSERVED_HEAD_MAX  (8u << 10)
+#define OBSERVED_LINES_MAX 8
 // Exchanges re-asked after a snapshot swap, in one turn.
 #define RECHECK_PER_TURN 256
 // A local reply lingers: so many bytes of the request are read and thrown away, for so long.

@@ -13,6 +13,7 @@ enum record_kind {
 	RECORD_NONE = 0,
 	RECORD_EXCHANGE,     // one access log line
 	RECORD_TUNNEL,	     // a tunnel was established, lost or refused
+	RECORD_WOULD_DENY,   // a request of an opaque port that somebody would have refused
 	RECORD_CHECK_FAILED, // the receiver's identity checks
 };
 

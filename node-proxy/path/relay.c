@@ -4,6 +4,7 @@
 // bytes are opaque and never parsed.
 #include "path/conn.h"
 #include "path/http.h"
+#include "path/observe.h"
 #include "path/stages.h"
 #include "path/worker.h"
 
@@ -19,6 +20,8 @@ static enum step relay_opaque(struct exchange *x, enum side from)
 
 	if (in.len == 0)
 		return STEP_WAIT;
+	if (from == DOWN)
+		observe_bytes(x, in);
 	exchange_consume(x, from, in.len);
 	enum err err = leg_write(to, in);
 
@@ -153,6 +156,7 @@ enum step relay_enter(struct exchange *x)
 	}
 	if (x->l7)
 		return relay_http_enter(x);
+	observe_begin(x);
 	step = relay_opaque(x, DOWN);
 	if (step == STEP_WAIT)
 		step = relay_opaque(x, UP);

@@ -4,6 +4,7 @@
 // never decides whether policy applies. Opaque exchanges pass through.
 #include "core/detect.h"
 #include "decide/decide_fields.h"
+#include "path/asked.h"
 #include "path/enforce.h"
 #include "path/http.h"
 #include "path/leave.h"
@@ -47,116 +48,19 @@ static uint16_t copy_text(char *to, size_t max, struct slice from)
 	return (uint16_t)len;
 }
 
-// ---- the request target ------------------------------------------------------------------------
-
-struct target {
-	struct slice path; // as sent, in the head; empty: it has none
-	enum path_form form;
-	struct slice host; // canonical, in the worker's scratch
-	// What does not go on of an absolute-form, and what does where nothing else is.
-	size_t skipped;
-	struct slice instead;
-};
-
-// absolute-form (RFC 9112 3.2.2): its authority has to be the Host field's; it goes on as origin-form (3.2.1),
-// or as "*" (3.2.4).
-static enum err target_split_absolute(struct slice target, struct slice host, bool options,
-				      struct slice *origin, struct target *out)
-{
-	static const struct slice scheme = {(const uint8_t *)"http://", 7};
-	struct slice rest, authority;
-
-	if (target.len <= scheme.len ||
-	    !slice_eq_nocase(slice_make(target.ptr, scheme.len), scheme))
-		return ERR_MALFORMED;
-	rest = slice_make(target.ptr + scheme.len, target.len - scheme.len);
-	authority = slice_make(rest.ptr, slice_find(rest, '/'));
-	if (!slice_eq_nocase(authority, host))
-		return ERR_MALFORMED;
-	*origin = slice_make(rest.ptr + authority.len, rest.len - authority.len);
-	out->skipped = scheme.len + authority.len;
-	if (origin->len == 0)
-		*origin = out->instead = options ? SLICE_LIT("*") : SLICE_LIT("/");
-	return ERR_OK;
-}
-
-// What no server may be asked for. The rest is judged in every reading that servers have (decide), and goes
-// on as it came.
-static enum err target_parse(const struct http1_message *m, struct arena *scratch,
-			     struct target *out)
-{
-	struct slice origin = m->target, query;
-	size_t room = m->host.len > ADDR_TEXT_MAX ? m->host.len : ADDR_TEXT_MAX;
-	uint8_t *host = arena_alloc(scratch, 1, room + 2);
-	bool options = slice_eq_str(m->method, "OPTIONS");
-	enum err err;
-
-	if (!host)
-		return ERR_TOO_LARGE;
-	err = host_canonicalize(m->host, host, room + 2, &out->host);
-	if (err == ERR_OK && origin.ptr[0] != '/' && !slice_eq_str(origin, "*"))
-		err = target_split_absolute(m->target, m->host, options, &origin, out);
-	if (err != ERR_OK)
-		return err;
-	if (options && slice_eq_str(origin, "*"))
-		return ERR_OK; // of no path
-	out->path = slice_make(origin.ptr, slice_find(origin, '?'));
-	query = slice_make(origin.ptr + out->path.len, origin.len - out->path.len);
-	if (out->path.len > PATH_BYTES_MAX)
-		return ERR_TOO_LARGE;
-	out->form = path_form(out->path);
-	return out->form != PATH_MALFORMED && query_is_plain(query) ? ERR_OK : ERR_MALFORMED;
-}
-
 // ---- judging -----------------------------------------------------------------------------------
 
-// A field that a rule reads and that comes twice: one would be judged here and the other believed
-// behind us.
-struct request_fields {
-	const struct http1_message *message;
-	bool *repeated;
-};
-
-static bool request_header(const void *headers, struct slice lower_name, struct slice *value)
-{
-	const struct request_fields *f = headers;
-
-	if (!http1_find(f->message, lower_name, value))
-		return false;
-	*f->repeated |= http1_count(f->message, lower_name) > 1;
-	return true;
-}
-
-static bool request_field(const void *headers, uint32_t i, struct slice *name, struct slice *value)
-{
-	const struct http1_message *m = ((const struct request_fields *)headers)->message;
-
-	if (i >= m->header_count)
-		return false;
-	*name = m->headers[i].name;
-	*value = m->headers[i].value;
-	return true;
-}
-
 static enum step request_decide(struct exchange *x, const struct http1_message *m,
-				const struct target *t, struct arena *scratch,
+				const struct asked_target *t, struct arena *scratch,
 				struct decide_context *context)
 {
 	struct decide_subject subject = {.destination = x->destination, .policy = x->policy};
 	bool repeated = false;
-	struct request_fields fields = {m, &repeated};
+	struct asked_fields fields = {m, &repeated};
 	struct policy_input in;
 
 	context->arena = scratch;
-	enforce_input(x, &in);
-	in.l7 = true;
-	in.method = m->method;
-	in.path = t->path; // "*" is none: it is unknown
-	in.path_ordinary = t->form == PATH_ORDINARY;
-	in.host = t->host;
-	in.headers = &fields;
-	in.header = request_header;
-	in.field = request_field;
+	asked_input(x, &fields, t, &in);
 	decide_request(context, &subject, &in, &x->decision);
 	x->turn_requests += x->decision.readings / READINGS_PER_REQUEST;
 	if (repeated)
@@ -255,7 +159,7 @@ enum step http_judge(struct exchange *x, size_t head_bytes)
 	struct http1_message *m = x->worker->message;
 	struct slice head = slice_make(x->in[DOWN].ptr, head_bytes);
 	struct decide_context context;
-	struct target target = {0};
+	struct asked_target target = {0};
 	struct arena scratch;
 
 	x->started_ns = x->worker->now_ns;
@@ -279,7 +183,7 @@ enum step http_judge(struct exchange *x, size_t head_bytes)
 	h->to_head = slice_eq_str(m->method, "HEAD");
 	h->expects_continue = m->expects_continue;
 	enforce_context(x, &scratch, &context);
-	err = target_parse(m, &scratch, &target);
+	err = asked_target_parse(m, &scratch, &target);
 	if (err == ERR_OK && target.skipped > 0)
 		err = http1_edit_put(&h->edit, (size_t)(m->target.ptr - head.ptr), target.skipped,
 				     target.instead);

@@ -11,6 +11,7 @@
 #include "path/conn.h"
 #include "path/http.h"
 #include "path/leave.h"
+#include "path/observe.h"
 #include "path/outbound.h"
 #include "path/peer.h"
 #include "path/pressure.h"
@@ -456,6 +457,7 @@ static void worker_make_pools(struct worker *w)
 	pool_init(&w->large, UNREAD_LARGE_BYTES, 1, UNREAD_LARGE_MAX);
 	pool_init(&w->huge, UNREAD_HUGE_BYTES, 1, UNREAD_HUGE_MAX);
 	pool_init(&w->https, sizeof(struct http), 16, w->config.exchanges_max);
+	pool_init(&w->observers, sizeof(struct observer), 4, OBSERVERS_MAX);
 	pool_init(&w->claims, sizeof(struct claim), 8, w->config.exchanges_max);
 	pool_init(&w->muxes, sizeof(struct mux), 4, TUNNELS_MAX);
 	pool_init(&w->mux_pages, sizeof(struct mux_page), 4, TUNNELS_MAX * 4);
@@ -479,14 +481,15 @@ static void worker_make_holders(struct worker *w)
 	holder_table_init(&w->holders, limit, w->config.seed);
 }
 
-#define WORKER_POOLS 12
+#define WORKER_POOLS 13
 
 static void worker_list_pools(struct worker *w, struct pool *out[WORKER_POOLS])
 {
 	struct pool *pools[WORKER_POOLS] = {&w->conns,	       &w->exchanges, &w->chunks,
 					    &w->tunnel_chunks, &w->small,     &w->large,
 					    &w->huge,	       &w->https,     &w->claims,
-					    &w->muxes,	       &w->mux_pages, &w->records};
+					    &w->muxes,	       &w->mux_pages, &w->records,
+					    &w->observers};
 
 	memcpy(out, pools, sizeof(pools));
 }

@@ -108,6 +108,7 @@ struct worker {
 	struct pool large;	   // unread bytes beyond that
 	struct pool huge;	   // and beyond that
 	struct pool https;
+	struct pool observers;
 	struct pool claims;
 	struct pool muxes;
 	struct pool mux_pages;

@@ -9,6 +9,7 @@
 #include "core/match.h"
 #include "path/http.h"
 #include "path/mux.h"
+#include "path/observe.h"
 #include "path/worker.h"
 
 enum reporter { REPORTER_SOURCE = 0, REPORTER_DESTINATION, REPORTER_BOTH };
@@ -32,7 +33,8 @@ static void log_count(struct worker *w, const struct exchange *x)
 	w->counters.ended[x->end_reason]++;
 	if (h && h->status >= 100 && h->status < 600)
 		w->counters.responses[h->status / 100]++;
-	if (x->decided && x->decision.would_deny)
+	// Of a port whose requests are only looked at each has been counted.
+	if (x->decided && x->decision.would_deny && x->observing == OBSERVING_NOTHING)
 		w->counters.would_deny++;
 }
 
@@ -133,22 +135,18 @@ static struct slice log_crowd(const struct exchange *x, char text[static 128])
 	return slice_str(text);
 }
 
-void worker_log_exchange(struct exchange *x)
-{
-	struct worker *w = x->worker;
-	struct slice strings[RECORD_STRINGS] = {0};
+struct log_names {
 	char source[SPIFFE_ID_MAX], destination[SPIFFE_ID_MAX];
 	char source_pod[POD_NAME_MAX], destination_pod[POD_NAME_MAX], service[POD_NAME_MAX];
-	char detail[LOG_DETAIL_MAX], read_as[LOG_DETAIL_MAX], crowd[128];
+};
 
-	log_count(w, x);
-	if (!w->config.log_exchanges)
-		return;
-	struct record r = log_fixed(x);
-
-	strings[RECORD_SOURCE] = principal_format(&x->principal, source);
+// Who calls whom.
+static void log_parties(const struct exchange *x, struct slice strings[RECORD_STRINGS],
+			struct log_names *n)
+{
+	strings[RECORD_SOURCE] = principal_format(&x->principal, n->source);
 	if (x->source)
-		strings[RECORD_SOURCE_POD] = log_pod_name(&x->source->record, source_pod);
+		strings[RECORD_SOURCE_POD] = log_pod_name(&x->source->record, n->source_pod);
 	if (x->destination) {
 		struct principal to = {
 			.type = PRINCIPAL_WORKLOAD,
@@ -157,23 +155,38 @@ void worker_log_exchange(struct exchange *x)
 			.service_account = x->destination->record.service_account,
 		};
 
-		strings[RECORD_DESTINATION] = principal_format(&to, destination);
+		strings[RECORD_DESTINATION] = principal_format(&to, n->destination);
 		strings[RECORD_DESTINATION_POD] =
-			log_pod_name(&x->destination->record, destination_pod);
+			log_pod_name(&x->destination->record, n->destination_pod);
 	}
 	if (x->service) {
 		struct ss_workload named = {.namespace = x->service->namespace,
 					    .name = x->service->name};
 
-		strings[RECORD_SERVICE] = log_pod_name(&named, service);
+		strings[RECORD_SERVICE] = log_pod_name(&named, n->service);
 	}
+	if (x->leg[DOWN].type == LEG_STREAM && x->leg[DOWN].mux)
+		strings[RECORD_NODE] = slice_str(x->leg[DOWN].mux->node);
+}
+
+void worker_log_exchange(struct exchange *x)
+{
+	struct worker *w = x->worker;
+	struct slice strings[RECORD_STRINGS] = {0};
+	char detail[LOG_DETAIL_MAX], read_as[LOG_DETAIL_MAX], crowd[128];
+	struct log_names names;
+
+	log_count(w, x);
+	if (!w->config.log_exchanges)
+		return;
+	struct record r = log_fixed(x);
+
+	log_parties(x, strings, &names);
 	strings[RECORD_DETAIL] = log_reading(x, read_as);
 	if (x->check_failed)
 		strings[RECORD_DETAIL] = slice_str(x->check_failed);
 	if (x->crowded)
 		strings[RECORD_DETAIL] = log_crowd(x, crowd);
-	if (x->leg[DOWN].type == LEG_STREAM && x->leg[DOWN].mux)
-		strings[RECORD_NODE] = slice_str(x->leg[DOWN].mux->node);
 	log_decision(x, &r, strings);
 	if (x->http)
 		log_http(x, &r, strings);
@@ -181,6 +194,32 @@ void worker_log_exchange(struct exchange *x)
 	record_ring_put(&w->log, &r, strings);
 	x->bytes_logged[DOWN] = x->leg[DOWN].bytes_in;
 	x->bytes_logged[UP] = x->leg[DOWN].bytes_out;
+}
+
+void worker_log_would_deny(const struct exchange *x, const struct http1_message *m,
+			   const struct decision *d)
+{
+	struct worker *w = x->worker;
+	struct slice strings[RECORD_STRINGS] = {0};
+	struct record r = log_fixed(x);
+	struct log_names names;
+
+	if (!w->config.log_exchanges)
+		return;
+	r.kind = RECORD_WOULD_DENY;
+	r.would_deny = true;
+	log_parties(x, strings, &names);
+	strings[RECORD_AUDIT_POLICY] = d->audit_policy;
+	strings[RECORD_AUDIT_RULE] = d->audit_rule;
+	if (m) {
+		r.l7 = true;
+		strings[RECORD_METHOD] = m->method;
+		strings[RECORD_PATH] = slice_make(m->target.ptr, slice_find(m->target, '?'));
+		strings[RECORD_HOST] = m->host;
+	} else {
+		strings[RECORD_DETAIL] = SLICE_LIT("no request that can be read");
+	}
+	record_ring_put(&w->log, &r, strings);
 }
 
 void worker_log_tunnel(struct worker *w, const struct mux *m, const char *event, const char *why)

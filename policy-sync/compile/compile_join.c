@@ -424,8 +424,10 @@ static void join_levels(struct effective *e)
 	for (uint32_t first = 0, end; first < e->part_count; first = end) {
 		end = first;
 		while (end < e->part_count && e->parts[end].level == e->parts[first].level &&
-		       e->parts[end].overrides == e->parts[first].overrides)
-			e->out.needs_l7 |= e->parts[end++].says->needs_l7;
+		       e->parts[end].overrides == e->parts[first].overrides) {
+			e->out.needs_l7 |= e->parts[end].says->needs_l7;
+			e->out.audits_l7 |= e->parts[end++].says->audits_l7;
+		}
 		join_broken(e, first, end);
 		join_tokens(e, first, end);
 		join_defaults(e, first, end);
@@ -446,7 +448,10 @@ static void join_limit_policy(struct effective *e, const struct rate_limit_polic
 			return;
 		}
 		e->limits[e->out.limit_count++] = p->limits[i].id;
-		e->out.needs_l7 = true;
+		if (p->limits[i].shadow)
+			e->out.audits_l7 = true;
+		else
+			e->out.needs_l7 = true;
 		if (compile_has(e->c, SECTION_LIMITS, p->limits[i].id))
 			continue;
 		buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);

@@ -26,6 +26,13 @@ static bool rule_reads_request(const struct ss_rule *r)
 	       r->method_count || r->path_count || r->host_count;
 }
 
+// What is on trial reads requests where they pass anyway.
+static void state_l7(struct statement *to, bool enforce)
+{
+	to->needs_l7 |= enforce;
+	to->audits_l7 |= !enforce;
+}
+
 static void note_first(uint32_t *first, uint32_t policy)
 {
 	if (*first == INDEX_NONE)
@@ -57,7 +64,7 @@ static void state_jwt(struct statement *to, uint32_t policy, const struct securi
 
 	if (!spec->has_jwt)
 		return;
-	to->needs_l7 |= !audit;
+	state_l7(to, !audit);
 	to->audits_token |= audit;
 	for (uint32_t i = audit; i < 2; i++) {
 		to->token_optional[i] |= spec->jwt_optional;
@@ -141,7 +148,8 @@ static void state_policy(struct statement *to, uint32_t number, const struct sec
 		note_first(&to->first, number);
 	to->rule_count += spec->rule_count;
 	for (uint32_t i = 0; i < spec->rule_count; i++) {
-		to->needs_l7 |= rule_reads_request(&spec->rules[i]);
+		if (rule_reads_request(&spec->rules[i]))
+			state_l7(to, enforce);
 		if (spec->rules[i].jwt_provider.len > 0)
 			state_name(to, number, spec->rules[i].jwt_provider, !enforce);
 	}

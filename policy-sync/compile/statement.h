@@ -25,9 +25,10 @@ struct stated_name {
 struct statement {
 	struct slice set_id; // empty: no rules
 	uint32_t rule_count;
-	uint32_t first; // policy with rules
-	bool too_large; // for a record
-	bool needs_l7;
+	uint32_t first;	     // policy with rules
+	bool too_large;	     // for a record
+	bool needs_l7;	     // something of Enforce reads requests
+	bool audits_l7;	     // something of Audit does
 	bool audits;	     // some policy is in Audit mode
 	uint32_t broken;     // Enforce
 	uint32_t speaks[2];  // says who may call

@@ -36,6 +36,7 @@ struct outcome {
 	uint32_t endpoints;
 	bool requested; // a request was read, and may be answered
 	bool repeated;	// it has a field twice that a rule reads
+	bool watched;	// what only watches would read a request that was not given
 };
 
 static const char usage[] =
@@ -127,6 +128,23 @@ static bool fill_request(struct explain *x, struct policy_input *in, struct aren
 	       (!x->host || host_canonicalize(slice_str(x->host), host, room, &in->host) == ERR_OK);
 }
 
+// The port is opaque: whatever is asked passes, and somebody may say that he would refuse it.
+static void ask_observer(struct explain *x, const struct decide_context *c,
+			 const struct decide_subject *s, struct policy_input *in, struct outcome *o)
+{
+	struct decision would;
+	bool readable = fill_request(x, in, c->arena);
+
+	if (readable)
+		decide_observed(c, s, in, &would);
+	if (!readable || o->repeated)
+		decide_unreadable(c, s, in, &would);
+	o->repeated = false;
+	o->decision.would_deny = would.would_deny;
+	o->decision.audit_policy = would.audit_policy;
+	o->decision.audit_rule = would.audit_rule;
+}
+
 // False: servers differ on the path or host, whatever policy says.
 static bool ask(struct explain *x, struct outcome *o, void *scratch)
 {
@@ -152,6 +170,11 @@ static bool ask(struct explain *x, struct outcome *o, void *scratch)
 
 	arena_init_fixed(&a, scratch, DECIDE_SCRATCH_BYTES);
 	decide_connection(&context, &subject, &in, d);
+	o->watched = d->verdict == VERDICT_ALLOW && decide_observes(subject.policy);
+	if (o->watched && x->path) {
+		ask_observer(x, &context, &subject, &in, o);
+		o->watched = false;
+	}
 	if (d->verdict != VERDICT_NEEDS_L7)
 		return true;
 	if (!x->path)
@@ -356,6 +379,9 @@ static void answer_text(const struct explain *x, const struct outcome *o)
 	if (o->way->end == WALK_ENFORCED && d->verdict == VERDICT_NEEDS_L7)
 		printf("A rule reads requests here: give --path (and --method, --header, "
 		       "--jwt).\n");
+	if (o->watched)
+		printf("What only watches reads requests here: give --path to know what it "
+		       "would deny.\n");
 	if (d->would_deny)
 		printf("audit    %.*s %.*s would deny\n", SLICE_ARG(d->audit_policy),
 		       SLICE_ARG(d->audit_rule));

@@ -171,8 +171,9 @@ static struct snapshot_section *make_workloads(uint32_t version)
 		struct addr addr = sim_pod_addr(pod);
 		struct slice closed =
 			role == SIM_WEB ? SLICE_LIT("closed-web") : SLICE_LIT("closed");
-		struct ss_port_policy covered = {
-			0, sim_pod_is_for_nobody(pod, version) ? closed : SLICE_LIT("web")};
+		struct ss_port_policy covered = {0, sim_pod_is_for_nobody(pod, version) ? closed
+						    : role == SIM_PLAIN ? SLICE_LIT("watched")
+									: SLICE_LIT("web")};
 		struct ss_workload w = {.uid = slice_str(uids[pod]),
 					.namespace = SLICE_LIT("shop"),
 					.name = slice_str(uids[pod]),
@@ -182,7 +183,7 @@ static struct snapshot_section *make_workloads(uint32_t version)
 					.addr_count = 1,
 					.enrolled = true,
 					.policies = &covered,
-					.policy_count = role == SIM_WEB ||
+					.policy_count = role == SIM_WEB || role == SIM_PLAIN ||
 							sim_pod_is_for_nobody(pod, version)};
 
 		if (sim_versions[version].gone && pod == SIM_CLIENT)
@@ -261,13 +262,26 @@ static struct snapshot_section *make_policies(void)
 				       .group_count = 1,
 				       .rules = &rule,
 				       .rule_count = 1};
+	// What is on trial reads what passes the opaque port, and changes no byte of it.
+	struct ss_group watched_group = web_group;
+	struct ss_rule watching = rule;
+	struct ss_policy watched = {.id = SLICE_LIT("watched"),
+				    .audits_l7 = true,
+				    .groups = &watched_group,
+				    .group_count = 1,
+				    .rules = &watching,
+				    .rule_count = 1};
 	struct section_buf b;
 
+	watched_group.default_mode = MODE_AUDIT;
+	watching.mode = MODE_AUDIT;
 	section_begin(&b);
 	snapshot_encode_policy(&b.value, &closed);
 	section_add(&b, "closed");
 	snapshot_encode_policy(&b.value, &closed_web);
 	section_add(&b, "closed-web");
+	snapshot_encode_policy(&b.value, &watched);
+	section_add(&b, "watched");
 	snapshot_encode_policy(&b.value, &web);
 	section_add(&b, "web");
 	return section_end(&b, SECTION_POLICIES);

@@ -29,7 +29,7 @@ static const struct {
 	{&snapshot_group_table, sizeof(struct ss_group), 7},
 	{&snapshot_rule_set_table, sizeof(struct ss_rule_set), 2},
 	{&snapshot_set_ref_table, sizeof(struct ss_set_ref), 3},
-	{&snapshot_policy_table, sizeof(struct ss_policy), 11},
+	{&snapshot_policy_table, sizeof(struct ss_policy), 12},
 	{&snapshot_jwk_table, sizeof(struct ss_jwk), 8},
 	{&snapshot_header_source_table, sizeof(struct ss_header_source), 2},
 	{&snapshot_provider_table, sizeof(struct ss_provider), 7},

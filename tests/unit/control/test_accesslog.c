@@ -129,6 +129,29 @@ static void an_exchange_says_who_what_and_why(void **state)
 	yyjson_doc_free(doc);
 }
 
+// A request that passes a port where it is only looked at is no exchange, and has no end.
+static void what_would_be_refused_is_an_event(void **state)
+{
+	struct record r = {.kind = RECORD_WOULD_DENY,
+			   .end_reason = END_CLOSED,
+			   .verdict = VERDICT_COUNT,
+			   .l7 = true,
+			   .would_deny = true};
+	struct slice strings[RECORD_STRINGS] = {{0}};
+	yyjson_doc *doc;
+
+	(void)state;
+	strings[RECORD_PATH] = SLICE_LIT("/admin");
+	strings[RECORD_AUDIT_RULE] = SLICE_LIT("later");
+	doc = format(&r, strings);
+	assert_string_equal(text(doc, "event"), "would_deny");
+	assert_string_equal(text(doc, "protocol"), "http");
+	assert_string_equal(text(doc, "url.path"), "/admin");
+	assert_string_equal(text(doc, "audit.rule"), "later");
+	assert_null(yyjson_obj_get(yyjson_doc_get_root(doc), "end"));
+	yyjson_doc_free(doc);
+}
+
 // What does not apply is left out, not said to be empty.
 static void an_opaque_connection_has_no_request(void **state)
 {
@@ -322,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_exchange_says_who_what_and_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_opaque_connection_has_no_request, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(what_would_be_refused_is_an_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(tunnels_are_events_of_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_record_is_a_line, setup, teardown),
 		cmocka_unit_test(every_record_is_written_while_it_runs),

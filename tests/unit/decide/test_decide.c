@@ -481,6 +481,72 @@ static void test_audit(void **state)
 	assert_true(slice_eq_str(d.audit_policy, "SecurityPolicy/shop/p"));
 }
 
+static struct decision observed(struct world *w, bool readable)
+{
+	struct decision d;
+
+	arena_reset(&w->scratch_arena);
+	w->in.l7 = readable;
+	(readable ? decide_observed : decide_unreadable)(&w->context, &w->subject, &w->in, &d);
+	return d;
+}
+
+// Where only what is on trial reads requests the port is opaque: its connections are let in, and of each request
+// it is known who would refuse it.
+static void test_observed(void **state)
+{
+	struct world *w = *state;
+	struct slice put = SLICE_LIT("PUT");
+	struct decision d;
+
+	w->policy.needs_l7 = false;
+	w->policy.audits_l7 = true;
+	add_rule(w, "watch", RULE_DENY);
+	w->rules[0].mode = MODE_AUDIT;
+	w->rules[0].methods = &put;
+	w->rules[0].method_count = 1;
+	world_link(w);
+	d = world_connection(w);
+	check(d, VERDICT_ALLOW, DECIDE_DEFAULT_ALLOW, "SecurityPolicy/shop/p", "");
+	assert_false(d.would_deny);
+	assert_false(observed(w, true).would_deny);
+	w->in.method = put;
+	d = observed(w, true);
+	assert_true(d.would_deny && slice_eq_str(d.audit_rule, "watch"));
+	d = observed(w, false);
+	assert_true(d.would_deny && slice_eq_str(d.audit_rule, "watch"));
+	// Where enforced rules read requests too, they are judged instead.
+	w->policy.needs_l7 = true;
+	world_link(w);
+	assert_false(decide_observes(w->subject.policy));
+	assert_false(observed(w, true).would_deny || observed(w, false).would_deny);
+}
+
+// A limit in shadow mode is spent by what is seen; where others are enforced nobody looks on.
+static void test_observed_limits(void **state)
+{
+	struct world *w = *state;
+	struct decision d;
+
+	w->policy.needs_l7 = false;
+	w->policy.audits_l7 = true;
+	add_limit(w, "a", 2, 60);
+	w->limits[0].shadow = true;
+	world_link(w);
+	assert_false(observed(w, true).would_deny);
+	d = observed(w, false); // spends nothing
+	assert_true(d.would_deny && slice_eq_str(d.audit_rule, "a"));
+	assert_false(observed(w, true).would_deny);
+	d = observed(w, true);
+	assert_true(d.would_deny && slice_eq_str(d.audit_policy, "RateLimitPolicy/shop/l"));
+	add_limit(w, "b", 1, 60);
+	w->policy.needs_l7 = true;
+	world_link(w);
+	for (int i = 0; i < 3; i++)
+		assert_false(observed(w, true).would_deny);
+	assert_int_equal(admitted(w, 3), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,6 +569,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_limits_together, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_shadow, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_audit, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_observed, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_observed_limits, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,10 +89,52 @@ static void a_token_on_trial(void **state)
 	}
 }
 
+// What only watches never makes a port one of requests: a server that speaks first would not be heard.
+static void what_watches_leaves_the_port_opaque(void **state)
+{
+#define READS "authorization: {rules: [{name: r, action: Deny, operation: {methods: [PUT]}}]}"
+#define LIMIT_OF(shadow)                                                                           \
+	"---\n" OURS "kind: RateLimitPolicy\nmetadata: {name: l, namespace: shop}\n"               \
+	"spec: {targetRefs: [{group: \"\", " SERVICE_Z                                             \
+	"}], scope: Node, rules: [{name: r, " shadow "limit: {requests: 1, unit: Minute}}]}\n"
+#define SHADOW LIMIT_OF("shadowMode: true, ")
+	static const struct {
+		const char *policies;
+		bool needs, audits;
+	} rows[] = {
+		{POLICY("a", SERVICE_Z, READS), true, false},
+		{POLICY("a", SERVICE_Z, AUDIT READS), false, true},
+		{POLICY("a", SERVICE_Z, AUDIT JWT("idp", "")), false, true},
+		{POLICY("a", SERVICE_Z, AUDIT DENY_REST), false, false},
+		{CLUSTER("c", AUDIT "overrides: {" READS "}"), false, true},
+		{CLUSTER("c", AUDIT "defaults: {" READS "}"), false, true},
+		{POLICY("a", NAMESPACE, AUDIT READS), false, true},
+		{POLICY("a", SERVICE_Z, AUDIT READS) POLICY("e", SERVICE_Z, ONLY_X), false, true},
+		{POLICY("a", SERVICE_Z, AUDIT READS) POLICY("e", SERVICE_Z, READS), true, true},
+		{LIMIT_OF(""), true, false},
+		{SHADOW, false, true},
+		{SHADOW POLICY("e", SERVICE_Z, READS), true, true},
+		{SHADOW POLICY("e", SERVICE_Z, DENY_REST), false, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct ss_policy *p;
+		struct texts t;
+
+		build(&t, rows[i].policies);
+		p = policy_source(texts_policy(&t, Z, 8080));
+		if (p->needs_l7 != rows[i].needs || p->audits_l7 != rows[i].audits)
+			fail_msg("row %zu: needs %d, audits %d", i, p->needs_l7, p->audits_l7);
+		texts_close(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_token_on_trial),
+		cmocka_unit_test(what_watches_leaves_the_port_opaque),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
