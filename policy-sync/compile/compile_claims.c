@@ -158,26 +158,23 @@ static bool is_others(struct claimer *w, uint32_t service, uint32_t i)
 	return false;
 }
 
-static void claim_cluster_addrs(struct claimer *w, uint32_t service)
+static void claim_cluster_addr(struct claimer *w, uint32_t service, uint32_t i)
 {
 	const struct service_object *s = service_at(w->c, service);
+	const struct claim *first = find_claim(w, s->addrs[i], 0);
+	char whose[400];
 
-	for (uint32_t i = 0; i < s->cluster_addr_count && w->c->err == ERR_OK; i++) {
-		const struct claim *first = find_claim(w, s->addrs[i], 0);
-		char whose[400];
-
-		if (is_others(w, service, i))
-			continue;
-		if (is_node_addr(w, s->addrs[i])) {
-			say_lost(w, service, i, "a node's");
-		} else if (first) {
-			snprintf(whose, sizeof(whose), "Service %.*s/%.*s's, which is older",
-				 SLICE_ARG(service_at(w->c, first->service)->namespace),
-				 SLICE_ARG(service_at(w->c, first->service)->name));
-			say_lost(w, service, i, whose);
-		} else {
-			put_claim(w, s->addrs[i], 0, service);
-		}
+	if (is_others(w, service, i))
+		return;
+	if (is_node_addr(w, s->addrs[i])) {
+		say_lost(w, service, i, "a node's");
+	} else if (first) {
+		snprintf(whose, sizeof(whose), "Service %.*s/%.*s's, which is older",
+			 SLICE_ARG(service_at(w->c, first->service)->namespace),
+			 SLICE_ARG(service_at(w->c, first->service)->name));
+		say_lost(w, service, i, whose);
+	} else {
+		put_claim(w, s->addrs[i], 0, service);
 	}
 }
 
@@ -216,7 +213,7 @@ static bool is_taken(struct claimer *w, uint32_t service, struct addr a, uint16_
 	return (first && first->service != service) || (node && is_node_own_port(w, port));
 }
 
-static void claim_external_addr(struct claimer *w, uint32_t service, uint32_t i)
+static void claim_external_ports(struct claimer *w, uint32_t service, uint32_t i)
 {
 	const struct service_object *s = service_at(w->c, service);
 	struct service_claims *mine = &w->c->claims[service];
@@ -240,61 +237,78 @@ static void claim_external_addr(struct claimer *w, uint32_t service, uint32_t i)
 	}
 }
 
-static void claim_external_addrs(struct claimer *w, uint32_t service)
+static void claim_external_addr(struct claimer *w, uint32_t service, uint32_t i)
 {
 	const struct service_object *s = service_at(w->c, service);
+	const struct claim *first = find_claim(w, s->addrs[i], 0);
+	char whose[400];
 
-	for (uint32_t i = s->cluster_addr_count; i < s->addr_count && w->c->err == ERR_OK; i++) {
-		const struct claim *first = find_claim(w, s->addrs[i], 0);
-		char whose[400];
-
-		if (is_others(w, service, i))
-			continue;
-		if (!first) {
-			claim_external_addr(w, service, i);
-			continue;
-		}
-		snprintf(whose, sizeof(whose), "the cluster IP of Service %.*s/%.*s",
-			 SLICE_ARG(service_at(w->c, first->service)->namespace),
-			 SLICE_ARG(service_at(w->c, first->service)->name));
-		say_lost(w, service, i, whose);
+	if (is_others(w, service, i))
+		return;
+	if (!first) {
+		claim_external_ports(w, service, i);
+		return;
 	}
+	snprintf(whose, sizeof(whose), "the cluster IP of Service %.*s/%.*s",
+		 SLICE_ARG(service_at(w->c, first->service)->namespace),
+		 SLICE_ARG(service_at(w->c, first->service)->name));
+	say_lost(w, service, i, whose);
 }
 
 // ---- in which order ----------------------------------------------------------------------------
 
-struct by_age {
+struct turn {
+	uint64_t seen_unix_ms; // of what is claimed, not of the Service alone
 	int64_t created_unix_ms;
-	uint64_t seen_unix_ms;
 	uint32_t service; // in the order of their names
+	uint32_t addr;	  // INDEX_NONE: its node ports
 };
 
+struct turns {
+	struct turn *list;
+	uint32_t count;
+};
+
+// A date in a file is its writer's word: it counts only between those that came together.
 static int older_first(const void *a, const void *b)
 {
-	const struct by_age *x = a, *y = b;
+	const struct turn *x = a, *y = b;
 
-	if (x->created_unix_ms != y->created_unix_ms)
-		return x->created_unix_ms < y->created_unix_ms ? -1 : 1;
 	if (x->seen_unix_ms != y->seen_unix_ms)
 		return x->seen_unix_ms < y->seen_unix_ms ? -1 : 1;
-	return x->service < y->service ? -1 : x->service > y->service;
+	if (x->created_unix_ms != y->created_unix_ms)
+		return x->created_unix_ms < y->created_unix_ms ? -1 : 1;
+	if (x->service != y->service)
+		return x->service < y->service ? -1 : 1;
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-static struct by_age *sort_services(struct compiler *c)
+static struct turns sort_turns(struct compiler *c)
 {
-	uint32_t count = c->model->services.count;
-	struct by_age *list = arena_alloc(c->arena, count, sizeof(*list));
+	uint32_t services = c->model->services.count, room = services;
+	struct turns t = {0};
 
-	for (uint32_t i = 0; list && i < count; i++) {
+	for (uint32_t i = 0; i < services; i++)
+		room += service_at(c, i)->addr_count;
+	t.list = arena_alloc(c->arena, room, sizeof(*t.list));
+	for (uint32_t i = 0; t.list && i < services; i++) {
 		const struct service_object *s = service_at(c, i);
 		const struct object *o =
 			model_find(c->model, OBJECT_SERVICE, s->namespace, s->name);
 
-		list[i] = (struct by_age){s->created_unix_ms, o ? o->seen_unix_ms : 0, i};
+		if (s->gone || !o)
+			continue;
+		t.list[t.count++] =
+			(struct turn){o->seen_unix_ms, s->created_unix_ms, i, INDEX_NONE};
+		for (uint32_t k = 0; k < s->addr_count; k++)
+			t.list[t.count++] =
+				(struct turn){o->addrs_seen[k], s->created_unix_ms, i, k};
 	}
-	if (list && count > 0)
-		qsort(list, count, sizeof(*list), older_first);
-	return list;
+	if (!t.list)
+		c->err = ERR_NOMEM;
+	if (t.count > 0)
+		qsort(t.list, t.count, sizeof(*t.list), older_first);
+	return t;
 }
 
 static void make_claims(struct compiler *c)
@@ -350,23 +364,24 @@ static void note_api_server(struct claimer *w)
 void compile_claims(struct compiler *c)
 {
 	struct claimer w = {.c = c};
-	const struct by_age *order = sort_services(c);
-	uint32_t count = c->model->services.count;
+	struct turns turns = sort_turns(c);
 
 	make_claims(c);
-	if (!order)
-		c->err = ERR_NOMEM;
 	note_nodes(&w);
 	note_api_server(&w);
-	for (uint32_t i = 0; i < count && c->err == ERR_OK; i++) {
-		if (!service_at(c, order[i].service)->gone)
-			claim_cluster_addrs(&w, order[i].service);
+	for (uint32_t i = 0; i < turns.count && c->err == ERR_OK; i++) {
+		const struct turn *t = &turns.list[i];
+
+		if (t->addr < service_at(c, t->service)->cluster_addr_count)
+			claim_cluster_addr(&w, t->service, t->addr);
 	}
-	for (uint32_t i = 0; i < count && c->err == ERR_OK; i++) {
-		if (service_at(c, order[i].service)->gone)
-			continue;
-		claim_node_ports(&w, order[i].service);
-		claim_external_addrs(&w, order[i].service);
+	for (uint32_t i = 0; i < turns.count && c->err == ERR_OK; i++) {
+		const struct turn *t = &turns.list[i];
+
+		if (t->addr == INDEX_NONE)
+			claim_node_ports(&w, t->service);
+		else if (t->addr >= service_at(c, t->service)->cluster_addr_count)
+			claim_external_addr(&w, t->service, t->addr);
 	}
 	free(w.list);
 	lookup_deinit(&w.by_place);

@@ -175,13 +175,51 @@ static enum err add_to_list(struct model *m, const struct object *o)
 	return lists[o->kind] ? object_add(lists[o->kind], o->what) : ERR_OK;
 }
 
-// Of files nobody says when their objects came: it is remembered.
-static uint64_t first_seen(const struct model *m, const struct object *o)
+const struct addr *object_addrs(const struct object *o, uint32_t *count)
+{
+	const struct service_object *s = o->what;
+	const struct pod *p = o->what;
+
+	*count = 0;
+	if (o->kind == OBJECT_SERVICE) {
+		*count = s->gone ? 0 : s->addr_count;
+		return s->addrs;
+	}
+	if (o->kind != OBJECT_POD)
+		return NULL;
+	*count = p->terminal || p->host_network ? 0 : p->addr_count;
+	return p->addrs;
+}
+
+static uint64_t addr_seen(const struct object *o, struct addr a, uint64_t otherwise)
+{
+	uint32_t count;
+	const struct addr *list = object_addrs(o, &count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (addr_eq(list[i], a))
+			return o->addrs_seen[i];
+	}
+	return otherwise;
+}
+
+// Of files nobody says when their objects came: it is remembered. Each address has an age of its own, or
+// whoever was there early could claim later what has become another's. What was gone comes anew.
+static bool note_seen(struct model *m, struct object *now)
 {
 	const struct object *last =
-		m->before ? find(m->before, o->kind, o->namespace, o->name) : NULL;
+		m->before ? find(m->before, now->kind, now->namespace, now->name) : NULL;
+	uint32_t count;
+	const struct addr *list = object_addrs(now, &count);
 
-	return last ? last->seen_unix_ms : o->seen_unix_ms ? o->seen_unix_ms : m->made_unix_ms;
+	if (last && last->vanished)
+		last = NULL;
+	now->seen_unix_ms = last ? last->seen_unix_ms : m->made_unix_ms;
+	now->addrs_seen = count ? arena_alloc(&m->arena, count, sizeof(*now->addrs_seen)) : NULL;
+	for (uint32_t i = 0; now->addrs_seen && i < count; i++)
+		now->addrs_seen[i] =
+			last ? addr_seen(last, list[i], m->made_unix_ms) : now->seen_unix_ms;
+	return count == 0 || now->addrs_seen;
 }
 
 static enum err add_object(struct model *m, const struct object *o, struct security_policy *copy)
@@ -199,7 +237,8 @@ static enum err add_object(struct model *m, const struct object *o, struct secur
 	}
 	m->objects[m->object_count] = *o;
 	m->objects[m->object_count].policy = copy;
-	m->objects[m->object_count].seen_unix_ms = first_seen(m, o);
+	if (!note_seen(m, &m->objects[m->object_count]))
+		return ERR_NOMEM;
 	return lookup_put(&m->names, object_hash(o->kind, o->namespace, o->name),
 			  m->object_count++);
 }

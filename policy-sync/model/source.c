@@ -485,6 +485,9 @@ enum err source_load(struct source *s, struct diagnostics *d, struct model **out
 	m = model_new();
 	if (!m)
 		return ERR_NOMEM;
+	// Ages say what came first, also where the clock was set back.
+	if (s->last && m->made_unix_ms <= s->last->made_unix_ms)
+		m->made_unix_ms = s->last->made_unix_ms + 1;
 	err = model_reserve(m, s->last ? s->last->object_count : 0);
 	if (err == ERR_OK)
 		err = source_fill(s, m);

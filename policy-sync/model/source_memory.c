@@ -157,6 +157,18 @@ struct memo {
 	uint32_t count;
 };
 
+// Of the object, and of each of its addresses.
+static void put_seen(struct buf *out, const struct object *o)
+{
+	uint32_t count;
+
+	(void)object_addrs(o, &count);
+	buf_printf(out, "[%llu", (unsigned long long)o->seen_unix_ms);
+	for (uint32_t i = 0; i < count; i++)
+		buf_printf(out, ", %llu", (unsigned long long)o->addrs_seen[i]);
+	buf_put_str(out, "]");
+}
+
 static void memo_add(struct memo *m, const struct object *o)
 {
 	if (m->count++ > 0) {
@@ -167,7 +179,7 @@ static void memo_add(struct memo *m, const struct object *o)
 		put_service(&m->items, o->what);
 	else
 		put_object(&m->items, o);
-	buf_printf(&m->seen, "%llu", (unsigned long long)o->seen_unix_ms);
+	put_seen(&m->seen, o);
 }
 
 static enum err must_check memo_write(struct source *s, struct memo *m)
@@ -250,6 +262,32 @@ enum err source_save(struct source *s, bool *more)
 
 // ---- reading back ------------------------------------------------------------------------------
 
+static uint64_t take_time(struct model *m, const struct tree *t)
+{
+	uint64_t ms = strtoull((const char *)t->text.ptr, NULL, 10);
+
+	if (ms > m->made_unix_ms)
+		m->made_unix_ms = ms;
+	return ms;
+}
+
+// A number alone, as it once was written, is the object's and all its addresses'.
+static void take_object_seen(struct model *m, struct object *o, const struct tree *seen)
+{
+	const struct tree *t = seen->kind == TREE_LIST ? seen->first : seen;
+	uint32_t count;
+
+	if (!t || t->kind != TREE_SCALAR)
+		return;
+	o->seen_unix_ms = take_time(m, t);
+	(void)object_addrs(o, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		if (t != seen && t->next && t->next->kind == TREE_SCALAR)
+			t = t->next;
+		o->addrs_seen[i] = take_time(m, t);
+	}
+}
+
 static void take_seen(struct model *m, const struct text *t)
 {
 	const struct tree *list = t->count > 0 && t->documents[0].tree->parent
@@ -265,7 +303,7 @@ static void take_seen(struct model *m, const struct text *t)
 		struct object *o = model_get(m, d->kind->kind, d->namespace, d->name);
 
 		if (o)
-			o->seen_unix_ms = strtoull((const char *)seen->text.ptr, NULL, 10);
+			take_object_seen(m, o, seen);
 	}
 }
 
@@ -341,7 +379,7 @@ static enum err must_check restore_one(struct source *s, struct model *m, const 
 		e = restore_gone(m, t);
 	else if (!e && t->whole && file[0])
 		e = restore_file(s, m, t);
-	if (!e)
+	if (!e && !gone)
 		take_seen(m, t);
 	text_unref(t);
 	buf_deinit(&b);

@@ -116,9 +116,93 @@ static void each_address_is_its_owners(void **state)
 	}
 }
 
+// ---- over time ---------------------------------------------------------------------------------
+
+struct later {
+	const char *before, *after; // all that there is, then and now
+	uint32_t addr;
+	uint16_t port;
+	const char *holder;
+	uint32_t errors;
+};
+
+#define GOOD(spec)	  CLAIM("y", "good", "", spec, "")
+#define EVIL(since, spec) CLAIM("evil", "aaa", since, spec, "")
+
+// Files have no API server that dates them: who was there first, whatever a file says of itself.
+static const struct later laters[] = {
+	{"", EVIL(SINCE("2001"), "clusterIPs: [10.96.7.7, 10.96.0.1], " P80), 0x0a600001, 80, "z",
+	 1},
+	{GOOD("clusterIP: 10.96.8.8, " P80),
+	 EVIL(SINCE("2001"), "clusterIP: 10.96.8.8, " P80) GOOD("clusterIP: 10.96.8.8, " P80),
+	 0x0a600808, 80, "good", 1},
+	{GOOD("externalIPs: [203.0.113.1], " P80),
+	 EVIL(SINCE("2001"), "externalIPs: [203.0.113.1], " P80)
+		 GOOD("externalIPs: [203.0.113.1], " P80),
+	 0xcb007101, 80, "good", 1},
+	{GOOD("clusterIP: 10.96.8.8, ports: [{port: 80, nodePort: 30080}]"),
+	 EVIL(SINCE("2001"), "clusterIP: 10.96.8.9, ports: [{port: 80, nodePort: 30080}]")
+		 GOOD("clusterIP: 10.96.8.8, ports: [{port: 80, nodePort: 30080}]"),
+	 0xc000020b, 30080, "good", 1},
+	// A Service that waited claims later than whom it waited for.
+	{EVIL("", "clusterIP: 10.96.7.7, " P80) GOOD("clusterIP: 10.96.8.8, " P80),
+	 EVIL("", "clusterIPs: [10.96.7.7, 10.96.8.8], " P80) GOOD("clusterIP: 10.96.8.8, " P80),
+	 0x0a600808, 80, "good", 1},
+	{EVIL("", "externalIPs: [203.0.113.2], " P80) GOOD("externalIPs: [203.0.113.1], " P80),
+	 EVIL("", "externalIPs: [203.0.113.1], " P80) GOOD("externalIPs: [203.0.113.1], " P80),
+	 0xcb007101, 80, "good", 1},
+	// ... and whoever adds one keeps what it had.
+	{GOOD("externalIPs: [203.0.113.1], " P80),
+	 EVIL("", "externalIPs: [203.0.113.1], " P80)
+		 GOOD("externalIPs: [203.0.113.9, 203.0.113.1], " P80),
+	 0xcb007101, 80, "good", 1},
+	// What goes frees what it had.
+	{GOOD("externalIPs: [203.0.113.1], " P80),
+	 CLAIM("y", "heir", "", "externalIPs: [203.0.113.1], " P80, ""), 0xcb007101, 80, "heir", 0},
+};
+
+// The world that was there before, and what it is now.
+static void build_later(struct texts *t, const char *before, const char *after)
+{
+	struct texts old;
+
+	build(&old, before);
+	texts_open(t);
+	t->model->before = old.model;
+	t->model->made_unix_ms = old.model->made_unix_ms + 1;
+	texts_add(t, WORLD);
+	texts_add(t, after);
+	t->model->before = NULL;
+	texts_close(&old);
+	texts_compile(t);
+}
+
+static void who_came_first_keeps_it(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(laters) / sizeof(laters[0]); i++) {
+		const struct ss_service *of = NULL;
+		const struct ss_service_port *port;
+		struct texts t;
+
+		build_later(&t, laters[i].before, laters[i].after);
+		port = snapshot_service_port(t.snapshot, addr_from_v4(laters[i].addr),
+					     laters[i].port, &of);
+		if (!slice_eq_str(port ? of->name : (struct slice){0}, laters[i].holder) ||
+		    t.findings.errors != laters[i].errors) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %.*s has it, %u errors", i,
+				 SLICE_ARG(port ? of->name : SLICE_LIT("nobody")),
+				 t.findings.errors);
+		}
+		texts_close(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_came_first_keeps_it),
 		cmocka_unit_test(each_address_is_its_owners),
 	};
 

@@ -280,6 +280,58 @@ static void who_came_first_is_remembered(void **state)
 	}
 }
 
+static void expect_holder(struct test *t, const char *name)
+{
+	const struct ss_service *of = NULL;
+	struct texts x;
+
+	texts_open(&x);
+	model_free(x.model);
+	x.model = model_ref(t->model);
+	texts_compile(&x);
+	assert_non_null(snapshot_service_port(x.snapshot, addr_from_v4(0x0a610009), 80, &of));
+	assert_true(slice_eq_str(of->name, name));
+	texts_close(&x);
+}
+
+#define DATED                                                                                      \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: dated, namespace: evil, "                 \
+	"creationTimestamp: \"2001-01-01T00:00:00Z\"}\nspec: {clusterIPs: [10.97.0.66, "           \
+	"10.97.0.9], ports: [{port: 80}]}\n"
+
+// A file's date is its writer's word; a name that moves to another file stays as old as it is, and one that
+// went comes anew.
+static void a_date_in_a_file_makes_nobody_older(void **state)
+{
+	struct test *t = *state;
+
+	put(t, "b.yaml", SERVICE_OF("owner", "ports: [{port: 80}]"));
+	put(t, "a.yaml",
+	    "apiVersion: v1\nkind: Service\nmetadata: {name: dated, namespace: evil}\nspec: "
+	    "{clusterIP: 10.97.0.66, ports: [{port: 80}]}\n");
+	load(t);
+	restart(t);
+	put(t, "a.yaml", DATED);
+	load(t);
+	expect_holder(t, "owner");
+	restart(t);
+	expect_holder(t, "owner");
+	shell(t, "mv b.yaml c.yaml && mv a.yaml 0.yaml");
+	load(t);
+	expect_holder(t, "owner");
+	shell(t, "mv c.yaml d.yaml");
+	restart(t);
+	expect_holder(t, "owner");
+	shell(t, "rm d.yaml");
+	load(t);
+	expect_holder(t, "dated");
+	put(t, "d.yaml", SERVICE_OF("owner", "ports: [{port: 80}]"));
+	load(t);
+	expect_holder(t, "dated");
+	restart(t);
+	expect_holder(t, "dated");
+}
+
 // Objects come back as they were written.
 static void every_writing_comes_back(void **state)
 {
@@ -320,6 +372,7 @@ int main(void)
 		TEST(a_first_start_knows_nothing),
 		TEST(damage_is_as_if_nothing_were_remembered),
 		TEST(who_came_first_is_remembered),
+		TEST(a_date_in_a_file_makes_nobody_older),
 		TEST(every_writing_comes_back),
 	};
 
