@@ -170,6 +170,41 @@ static void say_where_it_stays(struct compiler *c, const struct pod *p)
 			    SLICE_ARG(pod_override(c->model, p)->title));
 }
 
+static void say_lost(struct compiler *c, uint32_t index, struct addr a)
+{
+	const struct pod *p = c->model->pods.items[index];
+	uint32_t holder = index_pod_at(&c->index, c->model, a);
+	char whose[400] = "a node's or a Service's, which had it before", text[ADDR_TEXT_MAX];
+
+	if (holder == index)
+		snprintf(whose, sizeof(whose), "another pod's since the same time: nobody's");
+	else if (holder != INDEX_NONE)
+		snprintf(whose, sizeof(whose), "pod %.*s/%.*s's, which had it before",
+			 SLICE_ARG(((const struct pod *)c->model->pods.items[holder])->namespace),
+			 SLICE_ARG(((const struct pod *)c->model->pods.items[holder])->name));
+	compile_say(c, SEVERITY_ERROR, &p->origin, "status.podIPs",
+		    "%s is %s: Pod %.*s/%.*s does not get it", addr_format(a, text), whose,
+		    SLICE_ARG(p->namespace), SLICE_ARG(p->name));
+}
+
+// The addresses that are left to it.
+static struct addr *pod_addrs_left(struct compiler *c, uint32_t index, uint32_t *count)
+{
+	const struct pod *p = c->model->pods.items[index];
+	struct addr *list = arena_alloc(c->arena, p->addr_count, sizeof(*list));
+
+	*count = 0;
+	for (uint32_t i = 0; list && i < p->addr_count; i++) {
+		if (c->index.pod_lost[index] >> i & 1)
+			say_lost(c, index, p->addrs[i]);
+		else
+			list[(*count)++] = p->addrs[i];
+	}
+	if (!list)
+		c->err = ERR_NOMEM;
+	return list;
+}
+
 static void compile_workload(struct compiler *c, uint32_t index)
 {
 	const struct pod *p = c->model->pods.items[index];
@@ -180,8 +215,6 @@ static void compile_workload(struct compiler *c, uint32_t index)
 		.name = p->name,
 		.service_account = p->service_account,
 		.node = p->node,
-		.addrs = p->addrs,
-		.addr_count = p->addr_count,
 		.enrolled = pod_is_enrolled(c->model, p),
 		.host_network = p->host_network,
 		.policies = policies,
@@ -194,9 +227,12 @@ static void compile_workload(struct compiler *c, uint32_t index)
 	// Nobody may have the other's identity.
 	if (c->index.pod_disputed[index] || compile_has(c, SECTION_WORKLOADS, p->uid)) {
 		compile_say(c, SEVERITY_ERROR, &p->origin, "status.podIPs",
-			    "another pod has the same address or uid");
+			    "another pod has the same uid");
 		return;
 	}
+	out.addrs = pod_addrs_left(c, index, &out.addr_count);
+	if (out.addr_count == 0)
+		return;
 	say_where_it_stays(c, p);
 	out.policy_count = out.enrolled ? compile_pod_policies(c, index, policies) : 0;
 	buf_init_growing(&b, RECORD_BYTES_MAX);

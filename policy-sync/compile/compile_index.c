@@ -11,6 +11,7 @@ struct indexer {
 	struct compile_index *x;
 	const struct model *m;
 	struct arena *arena;
+	struct hash_index nodes, cluster_addrs; // by address: nodes, Services
 	enum err err;
 };
 
@@ -61,50 +62,179 @@ static uint32_t find_pod(const struct hash_index *h, const struct model *m, uint
 	return INDEX_NONE;
 }
 
-// An address or a UID that two running pods claim is nobody's.
-static void dispute(struct compile_index *x, uint32_t pod, uint32_t other)
+// A claim of a running pod, in the order in which they were seen first.
+struct pod_claim {
+	uint64_t seen_unix_ms;
+	uint32_t pod, addr; // addr: INDEX_NONE: its UID
+};
+
+static int older_first(const void *a, const void *b)
 {
-	if (other != INDEX_NONE && other != pod)
-		x->pod_disputed[pod] = x->pod_disputed[other] = true;
+	const struct pod_claim *x = a, *y = b;
+
+	if (x->seen_unix_ms != y->seen_unix_ms)
+		return x->seen_unix_ms < y->seen_unix_ms ? -1 : 1;
+	if (x->pod != y->pod)
+		return x->pod < y->pod ? -1 : 1;
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-static void index_pod(struct indexer *w, uint32_t i)
+// The claim of this pod, of an address (INDEX_NONE: of none) or of its UID.
+static uint64_t claim_seen(const struct model *m, uint32_t pod, uint32_t addr)
+{
+	const struct pod *p = pod_at(m, pod);
+	const struct object *o = model_find(m, OBJECT_POD, p->namespace, p->name);
+
+	return addr == INDEX_NONE ? o->seen_unix_ms : o->addrs_seen[addr];
+}
+
+static uint32_t addr_of(const struct pod *p, struct addr a)
+{
+	uint32_t k = 0;
+
+	while (k < p->addr_count && !addr_eq(p->addrs[k], a))
+		k++;
+	return k;
+}
+
+static void claim_uid(struct indexer *w, const struct pod_claim *c)
 {
 	static const struct slice none;
 	struct compile_index *x = w->x;
-	const struct pod *p = pod_at(w->m, i);
-	uint64_t uid = hash_bytes(p->uid, 0);
+	const struct pod *p = pod_at(w->m, c->pod);
+	uint64_t hash = hash_bytes(p->uid, 0);
+	uint32_t first = find_pod(&x->pods_by_uid, w->m, hash, p->uid, none, none);
 
-	if (p->terminal)
+	hash_index_insert(&x->pods_by_name, lookup_hash_pair(p->namespace, p->name), c->pod);
+	if (first == INDEX_NONE) {
+		hash_index_insert(&x->pods_by_uid, hash, c->pod);
 		return;
-	dispute(x, i, find_pod(&x->pods_by_uid, w->m, uid, p->uid, none, none));
-	hash_index_insert(&x->pods_by_uid, uid, i);
-	hash_index_insert(&x->pods_by_name, lookup_hash_pair(p->namespace, p->name), i);
-	for (uint32_t k = 0; k < p->addr_count && !p->host_network; k++) {
-		uint32_t other = pod_by_addr(x, w->m, p->addrs[k]);
-
-		dispute(x, i, other);
-		if (other == INDEX_NONE)
-			hash_index_insert(&x->pods_by_addr, hash_addr(p->addrs[k]), i);
 	}
+	x->pod_disputed[c->pod] = true;
+	// Nobody knows who was first: neither may have the other's identity.
+	x->pod_disputed[first] |= claim_seen(w->m, first, INDEX_NONE) == c->seen_unix_ms;
+}
+
+// Among the first `count` of an object's addresses, since before then.
+static bool had_before(const struct object *o, uint32_t count, struct addr a, uint64_t seen_unix_ms)
+{
+	uint32_t all;
+	const struct addr *list = o ? object_addrs(o, &all) : NULL;
+
+	for (uint32_t i = 0; list && i < count && i < all; i++) {
+		if (addr_eq(list[i], a))
+			return o->addrs_seen[i] < seen_unix_ms;
+	}
+	return false;
+}
+
+// A node's or a cluster IP, and was seen as that before.
+static bool is_no_pods(struct indexer *w, struct addr a, uint64_t seen_unix_ms)
+{
+	static const struct slice cluster;
+	uint32_t at = UINT32_MAX, i;
+
+	while (hash_index_next(&w->nodes, hash_addr(a), &at, &i)) {
+		const struct node_object *n = w->m->nodes.items[i];
+
+		if (had_before(model_find(w->m, OBJECT_NODE, cluster, n->name), n->addr_count, a,
+			       seen_unix_ms))
+			return true;
+	}
+	at = UINT32_MAX;
+	while (hash_index_next(&w->cluster_addrs, hash_addr(a), &at, &i)) {
+		const struct service_object *s = service_at(w->m, i);
+
+		if (had_before(model_find(w->m, OBJECT_SERVICE, s->namespace, s->name),
+			       s->cluster_addr_count, a, seen_unix_ms))
+			return true;
+	}
+	return false;
+}
+
+static void claim_addr(struct indexer *w, const struct pod_claim *c)
+{
+	struct compile_index *x = w->x;
+	const struct pod *p = pod_at(w->m, c->pod);
+	struct addr a = p->addrs[c->addr];
+	uint32_t first = pod_by_addr(x, w->m, a), k;
+
+	if (first == c->pod)
+		return;
+	if (first == INDEX_NONE && !is_no_pods(w, a, c->seen_unix_ms)) {
+		hash_index_insert(&x->pods_by_addr, hash_addr(a), c->pod);
+		return;
+	}
+	x->pod_lost[c->pod] |= 1ull << c->addr;
+	if (first == INDEX_NONE)
+		return;
+	k = addr_of(pod_at(w->m, first), a);
+	if (claim_seen(w->m, first, k) == c->seen_unix_ms) // as with UIDs
+		x->pod_lost[first] |= 1ull << k;
+}
+
+static void note_others(struct indexer *w)
+{
+	for (uint32_t i = 0; i < w->m->nodes.count; i++) {
+		const struct node_object *n = w->m->nodes.items[i];
+
+		for (uint32_t k = 0; k < n->addr_count; k++)
+			hash_index_insert(&w->nodes, hash_addr(n->addrs[k]), i);
+	}
+	for (uint32_t i = 0; i < w->m->services.count; i++) {
+		const struct service_object *s = service_at(w->m, i);
+
+		for (uint32_t k = 0; k < s->cluster_addr_count && !s->gone; k++)
+			hash_index_insert(&w->cluster_addrs, hash_addr(s->addrs[k]), i);
+	}
+}
+
+static uint32_t list_claims(struct indexer *w, struct pod_claim *out)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->m->pods.count; i++) {
+		const struct pod *p = pod_at(w->m, i);
+
+		if (p->terminal)
+			continue;
+		out[n++] = (struct pod_claim){claim_seen(w->m, i, INDEX_NONE), i, INDEX_NONE};
+		for (uint32_t k = 0; k < p->addr_count && !p->host_network; k++)
+			out[n++] = (struct pod_claim){claim_seen(w->m, i, k), i, k};
+	}
+	return n;
 }
 
 static void index_pods(struct indexer *w)
 {
 	struct compile_index *x = w->x;
-	uint32_t count = w->m->pods.count, addrs = 0;
+	uint32_t count = w->m->pods.count, addrs = 0, nodes = 0, clusters = 0;
+	struct pod_claim *claims;
 
 	for (uint32_t i = 0; i < count; i++)
 		addrs += pod_at(w->m, i)->addr_count;
+	for (uint32_t i = 0; i < w->m->nodes.count; i++)
+		nodes += ((const struct node_object *)w->m->nodes.items[i])->addr_count;
+	for (uint32_t i = 0; i < w->m->services.count; i++)
+		clusters += service_at(w->m, i)->cluster_addr_count;
+	claims = arena_alloc(w->arena, count + addrs, sizeof(*claims));
 	x->pod_disputed = arena_alloc(w->arena, count, sizeof(*x->pod_disputed));
-	if (!x->pod_disputed || !hash_index_init(&x->pods_by_uid, w->arena, count) ||
+	x->pod_lost = arena_alloc(w->arena, count, sizeof(*x->pod_lost));
+	if (!claims || !x->pod_disputed || !x->pod_lost ||
+	    !hash_index_init(&w->nodes, w->arena, nodes) ||
+	    !hash_index_init(&w->cluster_addrs, w->arena, clusters) ||
+	    !hash_index_init(&x->pods_by_uid, w->arena, count) ||
 	    !hash_index_init(&x->pods_by_name, w->arena, count) ||
 	    !hash_index_init(&x->pods_by_addr, w->arena, addrs)) {
 		w->err = ERR_NOMEM;
 		return;
 	}
+	note_others(w);
+	count = list_claims(w, claims);
+	if (count > 0)
+		qsort(claims, count, sizeof(*claims), older_first);
 	for (uint32_t i = 0; i < count; i++)
-		index_pod(w, i);
+		(claims[i].addr == INDEX_NONE ? claim_uid : claim_addr)(w, &claims[i]);
 }
 
 static uint32_t named_pod(const struct compile_index *x, const struct model *m,
@@ -119,14 +249,21 @@ static uint32_t named_pod(const struct compile_index *x, const struct model *m,
 			s->namespace, e->pod_name);
 }
 
+static bool has_addr(const struct compile_index *x, const struct model *m, uint32_t pod,
+		     struct addr a)
+{
+	return !x->pod_disputed[pod] && !(x->pod_lost[pod] >> addr_of(pod_at(m, pod), a) & 1);
+}
+
 enum endpoint_place index_endpoint(const struct compile_index *x, const struct model *m,
 				   const struct endpoint_slice *s, const struct endpoint_object *e,
 				   uint32_t *pod)
 {
 	uint32_t named;
 
+	// What two pods have since the same time is nobody's to be reached.
 	*pod = e->addr_count > 0 ? pod_by_addr(x, m, e->addrs[0]) : INDEX_NONE;
-	if (e->addr_count == 0 || (*pod != INDEX_NONE && x->pod_disputed[*pod]))
+	if (e->addr_count == 0 || (*pod != INDEX_NONE && !has_addr(x, m, *pod, e->addrs[0])))
 		return ENDPOINT_NOWHERE;
 	if (*pod != INDEX_NONE)
 		return ENDPOINT_POD;

@@ -56,7 +56,8 @@ struct compile_index {
 	struct namespace_entry *namespaces; // of pods, whether or not the object is there
 	uint32_t namespace_count;
 	uint32_t *pod_namespace;	// by pod
-	bool *pod_disputed;		// by pod: another one has its address
+	bool *pod_disputed;		// by pod: another one has its UID
+	uint64_t *pod_lost;		// by pod, bits: addresses that are not its to have
 	struct relation service_slices; // EndpointSlices
 	struct relation pod_services;	// by selector, or by endpoint
 	struct relation pod_slices;	// EndpointSlices that have an endpoint there

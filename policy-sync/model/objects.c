@@ -178,9 +178,14 @@ static enum err add_to_list(struct model *m, const struct object *o)
 const struct addr *object_addrs(const struct object *o, uint32_t *count)
 {
 	const struct service_object *s = o->what;
+	const struct node_object *n = o->what;
 	const struct pod *p = o->what;
 
 	*count = 0;
+	if (o->kind == OBJECT_NODE) {
+		*count = n->addr_count;
+		return n->addrs;
+	}
 	if (o->kind == OBJECT_SERVICE) {
 		*count = s->gone ? 0 : s->addr_count;
 		return s->addrs;

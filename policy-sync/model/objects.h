@@ -203,9 +203,10 @@ struct object {
 	const struct tree *tree;
 	struct security_policy *policy; // the model's own copy, of a security policy
 	uint64_t seen_unix_ms; // when there was one of this name first; kept while there is
-	uint64_t *addrs_seen;  // of a Service or a running pod, by address: when it had that first
-	bool kept;	       // a Service: it had ports that policies still cover
-	bool vanished;	       // it is not there any more, but what names it needs its content
+	uint64_t *
+		addrs_seen; // of a Service, a node or a running pod, by address: when it had that first
+	bool kept;	    // a Service: it had ports that policies still cover
+	bool vanished;	    // it is not there any more, but what names it needs its content
 };
 
 // A growing list without a macro a kind: items are pointers into arenas.
@@ -234,7 +235,7 @@ struct model {
 	uint16_t tunnel_port;
 };
 
-// The addresses that an object claims as its own: a Service, or a running pod that has not its node's.
+// The addresses that an object claims as its own: a Service, a node, or a running pod that has not its node's.
 const struct addr *object_addrs(const struct object *o, uint32_t *count);
 
 struct model *model_new(void);

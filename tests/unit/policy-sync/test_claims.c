@@ -199,10 +199,68 @@ static void who_came_first_keeps_it(void **state)
 	}
 }
 
+struct pod_later {
+	const char *before, *after, *addr;
+	const char *holder; // whose UID the address has; "": no pod's
+	uint32_t errors;
+};
+
+#define HEIR(phase)                                                                                \
+	"---\napiVersion: v1\nkind: Pod\nmetadata: {name: first, namespace: y, uid: u-first}\n"    \
+	"spec: {nodeName: n1}\nstatus: {phase: " phase ", podIPs: [{ip: 10.1.7.7}]}\n"
+#define SECOND(ip) POD("y", "a", "u-a", ip, "app: a")
+
+static const struct pod_later pod_laters[] = {
+	// The pod that had it keeps it, and whoever waited is no older for that.
+	{"", SECOND(Z), Z, "u-z", 1},
+	{SECOND("10.1.7.8"), SECOND(Z), Z, "u-z", 1},
+	{SECOND("10.1.7.8") HEIR("Running"), SECOND("10.1.7.7") HEIR("Running"), "10.1.7.7",
+	 "u-first", 1},
+	// Nobody knows who was first.
+	{HEIR("Running") SECOND("10.1.7.7"), HEIR("Running") SECOND("10.1.7.7"), "10.1.7.7", "", 2},
+	// What ended, or went, has heirs at once, and does not come back as the older one.
+	{HEIR("Running"), HEIR("Failed") SECOND("10.1.7.7"), "10.1.7.7", "u-a", 0},
+	{HEIR("Running"), SECOND("10.1.7.7"), "10.1.7.7", "u-a", 0},
+	{HEIR("Failed") SECOND("10.1.7.7"), HEIR("Running") SECOND("10.1.7.7"), "10.1.7.7", "u-a",
+	 1},
+	// Services and nodes keep theirs.
+	{"", SECOND("10.96.0.1"), "10.96.0.1", "", 1},
+	{"", SECOND("192.0.2.11"), "192.0.2.11", "", 1},
+	// ... and pods from Services that come later.
+	{"", EVIL(SINCE("2001"), "clusterIP: " Z ", " P80), Z, "u-z", 1},
+	// A UID is as an address.
+	{"", POD("y", "a", "u-z", "10.1.7.8", "app: a"), Z, "u-z", 1},
+};
+
+static void a_pod_keeps_its_address(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(pod_laters) / sizeof(pod_laters[0]); i++) {
+		const struct ss_service *of = NULL;
+		const struct workload *pod;
+		struct texts t;
+
+		build_later(&t, pod_laters[i].before, pod_laters[i].after);
+		pod = texts_pod(&t, pod_laters[i].addr);
+		if (!slice_eq_str(pod ? pod->record.uid : (struct slice){0},
+				  pod_laters[i].holder) ||
+		    t.findings.errors != pod_laters[i].errors) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %.*s has it, %u errors", i,
+				 SLICE_ARG(pod ? pod->record.uid : SLICE_LIT("nobody")),
+				 t.findings.errors);
+		}
+		assert_non_null(
+			snapshot_service_port(t.snapshot, addr_from_v4(0x0a600001), 80, &of));
+		texts_close(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_came_first_keeps_it),
+		cmocka_unit_test(a_pod_keeps_its_address),
 		cmocka_unit_test(each_address_is_its_owners),
 	};
 
