@@ -90,6 +90,7 @@ void compile_nodes(struct compiler *c);
 void compile_services(struct compiler *c);
 // Whose address it is, before Services are compiled. compile_claims.c
 void compile_claims(struct compiler *c);
+bool compile_is_node_own_port(const struct model *m, uint16_t port);
 // Pods with their effective policies; those policies, their providers and limits.
 void compile_workloads(struct compiler *c);
 // Policies by port of the pod with this number; returns how many. compile_policy.c

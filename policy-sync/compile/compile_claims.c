@@ -24,7 +24,6 @@ struct claimer {
 	struct claim *list;
 	uint32_t count, room;
 	struct lookup by_place;
-	struct lookup nodes; // addresses; values are the nodes' numbers
 };
 
 static const struct service_object *service_at(const struct compiler *c, uint32_t i)
@@ -67,22 +66,12 @@ static void put_claim(struct claimer *w, struct addr a, uint16_t port, uint32_t 
 
 static bool is_node_addr(const struct claimer *w, struct addr a)
 {
-	uint32_t at = UINT32_MAX, i;
-
-	while (lookup_next(&w->nodes, hash_place(a, 0), &at, &i)) {
-		const struct node_object *n = w->c->model->nodes.items[i];
-
-		for (uint32_t k = 0; k < n->addr_count; k++) {
-			if (addr_eq(n->addrs[k], a))
-				return true;
-		}
-	}
-	return false;
+	return index_is_node(&w->c->index, w->c->model, a);
 }
 
-static bool is_node_own_port(const struct claimer *w, uint16_t port)
+bool compile_is_node_own_port(const struct model *m, uint16_t port)
 {
-	if (port == w->c->model->tunnel_port)
+	if (port == m->tunnel_port)
 		return true;
 	for (size_t i = 0; i < sizeof(node_own_ports) / sizeof(node_own_ports[0]); i++) {
 		if (node_own_ports[i] == port)
@@ -189,7 +178,7 @@ static void claim_node_ports(struct claimer *w, uint32_t service)
 
 		if (port == 0 || !s->ports[p].tcp || s->ports[p].gone)
 			continue;
-		if (!first && !is_node_own_port(w, port)) {
+		if (!first && !compile_is_node_own_port(w->c->model, port)) {
 			put_claim(w, every_node, port, service);
 			continue;
 		}
@@ -210,7 +199,8 @@ static bool is_taken(struct claimer *w, uint32_t service, struct addr a, uint16_
 	if (!first && node)
 		first = find_claim(w, every_node, port);
 	*holder = first ? first->service : INDEX_NONE;
-	return (first && first->service != service) || (node && is_node_own_port(w, port));
+	return (first && first->service != service) ||
+	       (node && compile_is_node_own_port(w->c->model, port));
 }
 
 static void claim_external_ports(struct claimer *w, uint32_t service, uint32_t i)
@@ -328,18 +318,6 @@ static void make_claims(struct compiler *c)
 		c->err = ERR_NOMEM;
 }
 
-static void note_nodes(struct claimer *w)
-{
-	const struct object_list *nodes = &w->c->model->nodes;
-
-	for (uint32_t i = 0; i < nodes->count; i++) {
-		const struct node_object *n = nodes->items[i];
-
-		for (uint32_t k = 0; k < n->addr_count && w->c->err == ERR_OK; k++)
-			w->c->err = lookup_put(&w->nodes, hash_place(n->addrs[k], 0), i);
-	}
-}
-
 // Where the API server answers, as its own endpoints say.
 static void note_api_server(struct claimer *w)
 {
@@ -367,7 +345,6 @@ void compile_claims(struct compiler *c)
 	struct turns turns = sort_turns(c);
 
 	make_claims(c);
-	note_nodes(&w);
 	note_api_server(&w);
 	for (uint32_t i = 0; i < turns.count && c->err == ERR_OK; i++) {
 		const struct turn *t = &turns.list[i];
@@ -385,5 +362,4 @@ void compile_claims(struct compiler *c)
 	}
 	free(w.list);
 	lookup_deinit(&w.by_place);
-	lookup_deinit(&w.nodes);
 }

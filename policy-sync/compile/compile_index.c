@@ -11,7 +11,7 @@ struct indexer {
 	struct compile_index *x;
 	const struct model *m;
 	struct arena *arena;
-	struct hash_index nodes, cluster_addrs; // by address: nodes, Services
+	struct hash_index cluster_addrs; // Services
 	enum err err;
 };
 
@@ -134,7 +134,7 @@ static bool is_no_pods(struct indexer *w, struct addr a, uint64_t seen_unix_ms)
 	static const struct slice cluster;
 	uint32_t at = UINT32_MAX, i;
 
-	while (hash_index_next(&w->nodes, hash_addr(a), &at, &i)) {
+	while (hash_index_next(&w->x->nodes_by_addr, hash_addr(a), &at, &i)) {
 		const struct node_object *n = w->m->nodes.items[i];
 
 		if (had_before(model_find(w->m, OBJECT_NODE, cluster, n->name), n->addr_count, a,
@@ -179,7 +179,7 @@ static void note_others(struct indexer *w)
 		const struct node_object *n = w->m->nodes.items[i];
 
 		for (uint32_t k = 0; k < n->addr_count; k++)
-			hash_index_insert(&w->nodes, hash_addr(n->addrs[k]), i);
+			hash_index_insert(&w->x->nodes_by_addr, hash_addr(n->addrs[k]), i);
 	}
 	for (uint32_t i = 0; i < w->m->services.count; i++) {
 		const struct service_object *s = service_at(w->m, i);
@@ -221,7 +221,7 @@ static void index_pods(struct indexer *w)
 	x->pod_disputed = arena_alloc(w->arena, count, sizeof(*x->pod_disputed));
 	x->pod_lost = arena_alloc(w->arena, count, sizeof(*x->pod_lost));
 	if (!claims || !x->pod_disputed || !x->pod_lost ||
-	    !hash_index_init(&w->nodes, w->arena, nodes) ||
+	    !hash_index_init(&w->x->nodes_by_addr, w->arena, nodes) ||
 	    !hash_index_init(&w->cluster_addrs, w->arena, clusters) ||
 	    !hash_index_init(&x->pods_by_uid, w->arena, count) ||
 	    !hash_index_init(&x->pods_by_name, w->arena, count) ||
@@ -277,6 +277,21 @@ enum endpoint_place index_endpoint(const struct compile_index *x, const struct m
 uint32_t index_pod_at(const struct compile_index *x, const struct model *m, struct addr a)
 {
 	return pod_by_addr(x, m, a);
+}
+
+bool index_is_node(const struct compile_index *x, const struct model *m, struct addr a)
+{
+	uint32_t at = UINT32_MAX, i;
+
+	while (hash_index_next(&x->nodes_by_addr, hash_addr(a), &at, &i)) {
+		const struct node_object *n = m->nodes.items[i];
+
+		for (uint32_t k = 0; k < n->addr_count; k++) {
+			if (addr_eq(n->addrs[k], a))
+				return true;
+		}
+	}
+	return false;
 }
 
 uint16_t service_target_port(const struct service_port_object *port, const struct pod *p)

@@ -50,7 +50,7 @@ struct namespace_entry {
 };
 
 struct compile_index {
-	struct hash_index pods_by_uid, pods_by_name, pods_by_addr;
+	struct hash_index pods_by_uid, pods_by_name, pods_by_addr, nodes_by_addr;
 	struct target_ref *refs;
 	uint32_t ref_count;
 	struct namespace_entry *namespaces; // of pods, whether or not the object is there
@@ -86,5 +86,6 @@ enum endpoint_place index_endpoint(const struct compile_index *x, const struct m
 bool service_has_port(const struct service_object *s, struct slice name);
 // The running pod that has the address, INDEX_NONE: none has.
 uint32_t index_pod_at(const struct compile_index *x, const struct model *m, struct addr a);
+bool index_is_node(const struct compile_index *x, const struct model *m, struct addr a);
 // A Service's port on a pod by its targetPort; 0: the pod has no TCP port of that name.
 uint16_t service_target_port(const struct service_port_object *port, const struct pod *p);

@@ -4,6 +4,21 @@
 #include "common/snapshot_codec.h"
 #include "compile/compile.h"
 
+// Nobody gets through a Service what its node keeps to itself; only the API server is reached so.
+static bool is_nodes_own(struct compiler *c, const struct endpoint_slice *s, struct addr a,
+			 uint16_t port)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!compile_is_node_own_port(c->model, port) || !index_is_node(&c->index, c->model, a) ||
+	    (slice_eq_str(s->namespace, "default") && slice_eq_str(s->service, "kubernetes")))
+		return false;
+	compile_say(c, SEVERITY_ERROR, &s->origin, "endpoints",
+		    "%s port %u is the node's own: the endpoint is left out", addr_format(a, text),
+		    port);
+	return true;
+}
+
 static uint32_t add_endpoints(struct compiler *c, const struct endpoint_slice *s, uint16_t port,
 			      struct ss_endpoint *out)
 {
@@ -16,7 +31,8 @@ static uint32_t add_endpoints(struct compiler *c, const struct endpoint_slice *s
 		const struct pod *p = place == ENDPOINT_POD ? m->pods.items[pod] : NULL;
 
 		// What would be passed on without anybody's policy is not passed on.
-		if (place == ENDPOINT_NOWHERE || (p && !c->pod_put[pod]))
+		if (place == ENDPOINT_NOWHERE || (p && !c->pod_put[pod]) ||
+		    is_nodes_own(c, s, e->addrs[0], port))
 			continue;
 		out[n++] = (struct ss_endpoint){
 			.addr = e->addrs[0],

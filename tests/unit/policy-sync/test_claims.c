@@ -199,6 +199,44 @@ static void who_came_first_keeps_it(void **state)
 	}
 }
 
+#define SLICE_OF(ns, service, port)                                                                \
+	CLAIM(ns, service, "", "clusterIP: 10.96.7.7, ports: [{port: 80}]", "")                    \
+	"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: e, "          \
+	"namespace: " ns ", labels: {kubernetes.io/service-name: " service                         \
+	"}}\nports: [{port: " port "}]\n"                                                          \
+	"endpoints: [{addresses: [192.0.2.11]}, {addresses: [203.0.113.5]}]\n"
+
+// A Service leads to no port that nodes keep to themselves; the API server's own does.
+static void a_nodes_own_ports_are_no_endpoints(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t endpoints;
+	} ports[] = {
+		{SLICE_OF("y", "s", "14443"), 1},
+		{SLICE_OF("y", "s", "15001"), 1},
+		{SLICE_OF("y", "s", "9443"), 1},
+		{SLICE_OF("y", "s", "15020"), 1},
+		{SLICE_OF("y", "s", "10250"), 1},
+		{SLICE_OF("y", "s", "8080"), 2},
+		{SLICE_OF("default", "kubernetes", "6443"), 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+		const struct ss_service *of = NULL;
+		const struct ss_service_port *port;
+		struct texts t;
+
+		build(&t, ports[i].text);
+		port = snapshot_service_port(t.snapshot, addr_from_v4(0x0a600707), 80, &of);
+		assert_non_null(port);
+		assert_int_equal(port->endpoint_count, ports[i].endpoints);
+		assert_int_equal(t.findings.errors, 2 - ports[i].endpoints);
+		texts_close(&t);
+	}
+}
+
 struct pod_later {
 	const char *before, *after, *addr;
 	const char *holder; // whose UID the address has; "": no pod's
@@ -261,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_came_first_keeps_it),
 		cmocka_unit_test(a_pod_keeps_its_address),
+		cmocka_unit_test(a_nodes_own_ports_are_no_endpoints),
 		cmocka_unit_test(each_address_is_its_owners),
 	};
 
