@@ -102,17 +102,40 @@ static size_t find_unquoted(struct slice s, uint8_t c)
 	return i;
 }
 
-bool deny_next_element(struct slice *rest, struct slice *element)
+void deny_list_begin(struct deny_list *l, struct slice value)
 {
-	if (rest->len == 0)
-		return false;
-	size_t end = find_unquoted(*rest, ',');
-	struct slice one = slice_make(rest->ptr, end);
+	l->value = l->rest = value;
+	l->naive = false;
+}
 
-	one = slice_trim_ows(slice_make(one.ptr, find_unquoted(one, ';')));
-	*element = one;
-	end += end < rest->len;
-	*rest = slice_make(rest->ptr + end, rest->len - end);
+static struct slice list_cut(struct deny_list *l, size_t end)
+{
+	struct slice one = slice_make(l->rest.ptr, end);
+
+	end += end < l->rest.len;
+	l->rest = slice_make(l->rest.ptr + end, l->rest.len - end);
+	return one;
+}
+
+bool deny_list_next(struct deny_list *l, struct slice *element)
+{
+	if (l->rest.len == 0 && !l->naive && slice_find(l->value, '"') < l->value.len) {
+		l->naive = true;
+		l->rest = l->value;
+	}
+	l->over |= l->rest.len > 0 && l->elements == DENY_ELEMENTS_MAX;
+	if (l->rest.len == 0 || l->over)
+		return false;
+	l->elements++;
+	if (l->naive) {
+		size_t comma = slice_find(l->rest, ',');
+
+		*element = list_cut(l, slice_find(slice_make(l->rest.ptr, comma), ';'));
+	} else {
+		*element = list_cut(l, find_unquoted(l->rest, ','));
+		element->len = find_unquoted(*element, ';');
+	}
+	*element = slice_trim_ows(*element);
 	return true;
 }
 

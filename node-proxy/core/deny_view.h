@@ -8,6 +8,8 @@
 
 #define DENY_METHOD_MAX 64 // longer ones are nobody's
 #define DENY_VALUE_MAX	1024
+// Of the fields that a rule reads, together: a sender chooses their number, and every one is looked up.
+#define DENY_ELEMENTS_MAX 256
 
 // Copies: out has room for text.len.
 struct slice deny_lower(struct slice text, uint8_t *out);
@@ -24,8 +26,18 @@ bool deny_overrides_method(struct slice name);
 bool deny_overrides_target(struct slice name, const char **which);
 // The path that such a field names; empty: none that can be read.
 struct slice deny_target_path(struct slice value);
-// Elements of a list (RFC 9110 5.6.1) without their parameters, as they are written. False: no more. *rest is
-// what is left.
-bool deny_next_element(struct slice *rest, struct slice *element);
+
+// Elements of lists (RFC 9110 5.6.1) without their parameters, as they are written: as who minds quotes reads
+// them, and then, where there is a quote, as who splits at every ',' and ';'.
+struct deny_list {
+	struct slice value, rest;
+	bool naive;
+	uint32_t elements; // of all lists since the struct was zeroed
+	bool over;	   // there are more than DENY_ELEMENTS_MAX: nobody looks at the rest
+};
+
+void deny_list_begin(struct deny_list *l, struct slice value);
+// False: no more, or over.
+bool deny_list_next(struct deny_list *l, struct slice *element);
 // What a quoted-string says (RFC 9110 5.6.4); what is none, or longer than the room, stays.
 struct slice deny_unquote(struct slice element, uint8_t out[DENY_VALUE_MAX]);

@@ -371,17 +371,10 @@ static void match_connection(struct evaluation *e)
 	apply_column(e, COLUMN_PORT);
 }
 
-void policy_match_rules(struct evaluation *e)
+static void match_fields(struct evaluation *e)
 {
 	const struct policy_set *p = e->set;
 
-	match_connection(e);
-	if (!e->in->l7) {
-		apply_no_request(e);
-		return;
-	}
-	apply_column(e, COLUMN_METHOD);
-	apply_column(e, COLUMN_PATH);
 	apply_column(e, COLUMN_HOST);
 	apply_positions(e, p->headers, p->header_count, position_headers);
 	apply_column(e, COLUMN_PROVIDER);
@@ -389,6 +382,41 @@ void policy_match_rules(struct evaluation *e)
 	apply_positions(e, p->scopes, p->scope_count, position_scopes);
 	if (e->all)
 		candidates_are(e, &p->every);
+}
+
+void policy_match_but_path(struct evaluation *e)
+{
+	match_connection(e);
+	apply_column(e, COLUMN_METHOD);
+	match_fields(e);
+}
+
+// The path's column is the last one that is asked.
+static void match_path(struct evaluation *e)
+{
+	const uint64_t *word = e->rest;
+
+	e->all = false;
+	e->rules.live = *word++;
+	for (uint64_t left = e->rules.live; left;)
+		e->rules.words[next_word(&left)] = *word++;
+	apply_column(e, COLUMN_PATH);
+}
+
+void policy_match_rules(struct evaluation *e)
+{
+	if (e->rest) {
+		match_path(e);
+		return;
+	}
+	match_connection(e);
+	if (!e->in->l7) {
+		apply_no_request(e);
+		return;
+	}
+	apply_column(e, COLUMN_METHOD);
+	apply_column(e, COLUMN_PATH);
+	match_fields(e);
 }
 
 void policy_match_at_best(struct evaluation *e)

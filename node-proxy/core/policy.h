@@ -19,8 +19,9 @@
 #define POLICY_PROVIDERS_MAX  SNAPSHOT_PROVIDERS_PER_POLICY_MAX
 #define POLICY_PAIRS_MAX      (1u << 20) // values of all rules
 
-struct policy;	   // compiled, in a section's or snapshot's arena
-struct policy_set; // rules that policies share, compiled, in a section's arena
+struct policy;	    // compiled, in a section's or snapshot's arena
+struct policy_rest; // of a request, found once where its path has several readings
+struct policy_set;  // rules that policies share, compiled, in a section's arena
 
 struct policy_token {
 	const struct jwt *jwt; // verified
@@ -45,6 +46,8 @@ struct policy_input {
 	struct slice path_sent; // as it came, where path_steps led to path
 	uint64_t path_steps;
 	const struct path_readings *readings; // all of path_sent's; NULL: it has one
+	const struct policy_rest
+		*rest;	   // of this policy, and of all here but the path; NULL: not found yet
 	bool deny_only;	   // nothing but Deny rules counts: path is what some servers take for it
 	struct slice host; // canonical
 	const void *headers;
@@ -96,6 +99,10 @@ bool policy_denies_paths(const struct policy *p);
 // is allowed. A broken policy is not evaluated here: its caller refuses.
 void policy_evaluate(const struct policy *p, const struct policy_input *in,
 		     struct policy_answer *out);
+// What of the rules is left but for the path, of a request (l7): with it in the input an evaluation asks for
+// the path alone, so that readings do not multiply what fields cost. NULL: the arena is full.
+const struct policy_rest *policy_rest_of(const struct policy *p, const struct policy_input *in,
+					 struct arena *a);
 // The best answer that any request of this connection could get: Deny rules that read the request do not
 // match, Allow rules that do match, so that Deny here is certain. Audit is not asked.
 void policy_evaluate_at_best(const struct policy *p, const struct policy_input *in,

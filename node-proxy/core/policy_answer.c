@@ -70,6 +70,7 @@ static void evaluation_of(struct evaluation *e, const struct policy_part *part)
 {
 	e->part = part;
 	e->set = part->set;
+	e->rest = NULL;
 }
 
 static void answer_rule(const struct ss_rule *r, struct policy_answer *out)
@@ -157,9 +158,45 @@ static void ask_parts(const struct policy *p, const struct policy_input *in,
 	e.in = in;
 	for (uint32_t i = 0; i < p->part_count && open; i++) {
 		evaluation_of(&e, &p->parts[i]);
+		e.rest = in->rest ? in->rest->parts[i] : NULL;
 		match(&e);
 		open = tally_part(&e, audits, t);
 	}
+}
+
+// A set costs as much as it has members.
+static const uint64_t *rest_keep(const struct rule_bits *rules, struct arena *a)
+{
+	uint32_t n = 0;
+	uint64_t *kept =
+		arena_alloc(a, 1 + (size_t)__builtin_popcountll(rules->live), sizeof(*kept));
+
+	if (!kept)
+		return NULL;
+	kept[n++] = rules->live;
+	for (uint64_t left = rules->live; left; left &= left - 1)
+		kept[n++] = rules->words[__builtin_ctzll(left)];
+	return kept;
+}
+
+const struct policy_rest *policy_rest_of(const struct policy *p, const struct policy_input *in,
+					 struct arena *a)
+{
+	struct policy_rest *rest = arena_alloc(a, 1, sizeof(*rest));
+	struct evaluation e;
+	bool kept = rest != NULL;
+
+	if (rest)
+		rest->parts = arena_alloc(a, p->part_count, sizeof(*rest->parts));
+	kept = kept && (rest->parts || p->part_count == 0);
+	e.in = in;
+	for (uint32_t i = 0; kept && i < p->part_count; i++) {
+		evaluation_of(&e, &p->parts[i]);
+		policy_match_but_path(&e);
+		rest->parts[i] = rest_keep(&e.rules, a);
+		kept = rest->parts[i] != NULL;
+	}
+	return kept ? rest : NULL;
 }
 
 void policy_evaluate(const struct policy *p, const struct policy_input *in,

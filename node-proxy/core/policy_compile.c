@@ -325,6 +325,8 @@ static void compile_conditions(struct compiler *c, const struct ss_rule *r)
 		note_condition(&c->to->headers[i], none, m->name);
 		if (m->value_count == 0)
 			add(c, (struct rule_key){SPACE_HEADER_ANY, i, {m->name}});
+		else if (r->action == RULE_DENY)
+			add(c, (struct rule_key){SPACE_HEADER_DENIED, i, {m->name}});
 		for (uint32_t k = 0; k < m->value_count; k++)
 			add(c, (struct rule_key){SPACE_HEADER, i, {m->name, m->values[k]}});
 	}

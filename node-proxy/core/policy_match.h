@@ -9,11 +9,19 @@ struct evaluation {
 	const struct policy_part *part;
 	const struct policy_set *set; // its
 	const struct policy_input *in;
+	const uint64_t *rest;	 // found before, of this part (struct policy_rest), or NULL
 	bool all;		 // every rule is a candidate: rules is not filled yet
 	struct rule_bits rules;	 // candidates
 	struct rule_bits column; // of the column at hand: rules that its value satisfies
 };
 
+// What is left of each part but for the path: which words are not empty, then those words.
+struct policy_rest {
+	const uint64_t **parts;
+};
+
+// The rules that match, had they no paths.
+void policy_match_but_path(struct evaluation *e);
 // Candidates are then the rules that match.
 void policy_match_rules(struct evaluation *e);
 // The same, had the best request come: see policy_evaluate_at_best.

@@ -18,6 +18,20 @@ static void deny(struct evaluation *e, enum rule_space space, uint32_t number, s
 	rule_index_look_up_among(&e->set->index, &key, e->set->deny_all.words, &e->column);
 }
 
+// Nobody can say what the column's value is.
+static void deny_unknown(struct evaluation *e)
+{
+	const struct rule_set *denies = &e->set->deny_all;
+
+	for (uint32_t i = 0; i < e->set->words; i++) {
+		if (!(denies->live >> i & 1))
+			continue;
+		e->column.words[i] =
+			denies->words[i] | (e->column.live >> i & 1 ? e->column.words[i] : 0);
+	}
+	e->column.live |= denies->live;
+}
+
 static void deny_method(struct evaluation *e, struct slice method)
 {
 	uint8_t text[DENY_METHOD_MAX];
@@ -30,14 +44,19 @@ static void deny_method(struct evaluation *e, struct slice method)
 static void deny_methods(struct evaluation *e)
 {
 	struct slice name, value, element;
+	struct deny_list list = {0};
+	uint8_t text[DENY_VALUE_MAX];
 
 	deny_method(e, e->in->method);
 	for (uint32_t i = 0; e->in->field && e->in->field(e->in->headers, i, &name, &value); i++) {
 		if (!deny_overrides_method(name))
 			continue;
-		while (deny_next_element(&value, &element))
-			deny_method(e, element);
+		deny_list_begin(&list, value);
+		while (deny_list_next(&list, &element))
+			deny_method(e, deny_unquote(element, text));
 	}
+	if (list.over)
+		deny_unknown(e);
 }
 
 static __attribute__((noinline)) void deny_paths(struct evaluation *e)
@@ -59,7 +78,8 @@ static __attribute__((noinline)) void deny_paths(struct evaluation *e)
 	}
 }
 
-static void deny_field(struct evaluation *e, uint32_t at, struct slice name, struct slice value)
+static void deny_field(struct evaluation *e, uint32_t at, struct slice name, struct slice value,
+		       struct deny_list *list)
 {
 	static const struct slice none;
 	uint8_t text[DENY_VALUE_MAX];
@@ -67,19 +87,23 @@ static void deny_field(struct evaluation *e, uint32_t at, struct slice name, str
 
 	deny(e, SPACE_HEADER_ANY, at, name, none);
 	deny(e, SPACE_HEADER, at, name, value);
-	while (deny_next_element(&value, &element))
+	deny_list_begin(list, value);
+	while (deny_list_next(list, &element))
 		deny(e, SPACE_HEADER, at, name, deny_unquote(element, text));
+	if (list->over)
+		deny(e, SPACE_HEADER_DENIED, at, name, none);
 }
 
 void policy_deny_headers(struct evaluation *e, uint32_t at)
 {
 	const struct policy_conditions *c = &e->set->headers[at];
+	struct deny_list list = {0};
 	struct slice name, value;
 
 	for (uint32_t i = 0; e->in->field && e->in->field(e->in->headers, i, &name, &value); i++) {
 		for (uint32_t k = 0; k < c->count; k++) {
 			if (deny_name_is(name, c->list[k].name))
-				deny_field(e, at, c->list[k].name, value);
+				deny_field(e, at, c->list[k].name, value, &list);
 		}
 	}
 }

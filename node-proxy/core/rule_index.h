@@ -29,13 +29,14 @@ enum rule_space {
 	SPACE_WRITTEN, // as SPACE_PATH and SPACE_PREFIX: Allow rules' odd paths
 	SPACE_WRITTEN_PREFIX,
 	SPACE_HOST,
-	SPACE_SUFFIX,	  // ".example.com"
-	SPACE_PROVIDER,	  // id
-	SPACE_HEADER,	  // number: position in the rule; name, value
-	SPACE_HEADER_ANY, // number: position; name
-	SPACE_CLAIM,	  // number: position; provider, name, value
-	SPACE_CLAIM_ANY,  // number: position; provider, name
-	SPACE_SCOPE,	  // number: position; provider, scope
+	SPACE_SUFFIX,	     // ".example.com"
+	SPACE_PROVIDER,	     // id
+	SPACE_HEADER,	     // number: position in the rule; name, value
+	SPACE_HEADER_ANY,    // number: position; name
+	SPACE_HEADER_DENIED, // the same: Deny rules that name values
+	SPACE_CLAIM,	     // number: position; provider, name, value
+	SPACE_CLAIM_ANY,     // number: position; provider, name
+	SPACE_SCOPE,	     // number: position; provider, scope
 };
 
 struct rule_key {

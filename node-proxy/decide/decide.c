@@ -149,49 +149,107 @@ static bool decide_readings(const struct policy *p, const struct policy_input *i
 	return out->verdict == VERDICT_ALLOW;
 }
 
+// What a request may have of readings, whatever they are of.
+struct readings_left {
+	uint32_t count;
+	size_t bytes;
+};
+
+// The share that has been taken, in READINGS_MAX parts.
+static uint32_t readings_taken(const struct readings_left *left)
+{
+	size_t bytes = (READINGS_BYTES_MAX - left->bytes) / (READINGS_BYTES_MAX / READINGS_MAX);
+	uint32_t count = READINGS_MAX - left->count;
+
+	return count > bytes ? count : (uint32_t)bytes;
+}
+
+static void readings_take(struct readings_left *left, const struct path_readings *all)
+{
+	left->count -= all->count;
+	for (uint32_t i = 0; i < all->count; i++)
+		left->bytes -= all->list[i].path.len;
+}
+
+// False: it cannot be read, or there is too much to read; nothing is left then.
+static bool readings_within(const struct decide_context *c, struct readings_left *left,
+			    struct path_reading *plain, struct path_readings *all)
+{
+	enum path_form form = path_form(plain->path);
+
+	*all = (struct path_readings){plain, 1};
+	if (left->count == 0 || left->bytes < plain->path.len || form == PATH_MALFORMED ||
+	    (form == PATH_ODD &&
+	     readings_of(plain->path, left->count, left->bytes, c->arena, all) != ERR_OK)) {
+		*left = (struct readings_left){0};
+		return false;
+	}
+	readings_take(left, all);
+	return true;
+}
+
 // False: refused. A path that cannot be read is unknown.
 static bool decide_other_target(const struct decide_context *c, const struct policy *p,
-				const struct policy_input *in, struct slice path,
+				const struct policy_input *in, struct readings_left *left,
 				struct decision *out)
 {
-	struct policy_input other = *in;
 	static const struct path_reading unknown;
-	struct path_readings none = {&unknown, 1}, all;
+	struct path_reading plain = {in->path, 0};
+	struct path_readings all;
+	struct policy_input other = *in;
 
-	other.deny_only = true;
-	other.path = path;
-	if (path_form(path) == PATH_MALFORMED ||
-	    readings_of(path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, &all) != ERR_OK)
-		all = none;
+	if (!readings_within(c, left, &plain, &all)) {
+		all = (struct path_readings){&unknown, 1};
+		other.path = unknown.path;
+	}
 	return decide_readings(p, &other, &all, 0, out);
 }
 
-// Some servers take a field for the target: what is denied there is denied.
+// Some servers take a field for the target: what is denied there is denied. Behind an unknown one no other need
+// be looked at: no path is denied by more rules.
 static void decide_other_targets(const struct decide_context *c, const struct policy *p,
 				 const struct policy_input *in, struct decision *out)
 {
+	struct readings_left left = {READINGS_MAX, READINGS_BYTES_MAX};
+	struct policy_input other = *in;
 	struct slice name, value;
 	const char *which;
 
-	for (uint32_t i = 0; in->field && in->field(in->headers, i, &name, &value); i++) {
-		if (!deny_overrides_target(name, &which) ||
-		    decide_other_target(c, p, in, deny_target_path(value), out))
+	if (in->readings)
+		readings_take(&left, in->readings);
+	other.deny_only = true;
+	for (uint32_t i = 0; left.count > 0 && in->field(in->headers, i, &name, &value); i++) {
+		if (!deny_overrides_target(name, &which))
 			continue;
-		out->field = which;
-		return;
+		if (!other.rest)
+			other.rest = policy_rest_of(p, in, c->arena);
+		other.path = deny_target_path(value);
+		// Without room to keep what is left, one evaluation is what there is.
+		if (!other.rest)
+			other.path = (struct slice){0};
+		if (!decide_other_target(c, p, &other, &left, out)) {
+			out->field = which;
+			break;
+		}
 	}
+	out->readings = readings_taken(&left);
 }
 
 static void decide_authorization(const struct decide_context *c, const struct policy *p,
-				 const struct policy_input *in, struct decision *out)
+				 struct policy_input *in, struct decision *out)
 {
+	static const struct slice none;
 	struct policy_answer a;
 
+	if (in->readings && !(in->rest = policy_rest_of(p, in, c->arena))) {
+		decide_as(out, VERDICT_MALFORMED, DECIDE_TARGET, none, none);
+		return;
+	}
 	policy_evaluate(p, in, &a);
 	decide_by(&a, out);
 	if (in->readings && !decide_readings(p, in, in->readings, 1, out))
 		return;
-	if (in->l7 && out->verdict == VERDICT_ALLOW && policy_denies_paths(p))
+	if (in->l7 && in->field && out->verdict == VERDICT_ALLOW && policy_denies_paths(p))
 		decide_other_targets(c, p, in, out);
 }
 
@@ -377,6 +435,7 @@ static bool decide_read_path(const struct decide_context *c, const struct policy
 			     struct policy_input *in, struct path_readings *all,
 			     struct decision *out)
 {
+	struct readings_left left = {READINGS_MAX, READINGS_BYTES_MAX};
 	static const struct slice none;
 
 	if (in->path_ordinary || path_form(in->path) != PATH_ODD ||
@@ -389,7 +448,8 @@ static bool decide_read_path(const struct decide_context *c, const struct policy
 	}
 	if (all->count > 1)
 		in->readings = all;
-	out->readings = all->count;
+	readings_take(&left, all);
+	out->readings = readings_taken(&left);
 	return true;
 }
 
@@ -402,6 +462,7 @@ void decide_request(const struct decide_context *c, const struct decide_subject 
 	struct path_readings all;
 
 	in.readings = NULL;
+	in.rest = NULL;
 	in.token = NULL;
 	in.more_token_count = 0;
 	if (!decide_open(s, plain, out))

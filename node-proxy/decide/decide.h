@@ -50,7 +50,9 @@ struct decision {
 	// By which reading of the path (core/reading) it was refused; 0: as sent. And by which field's, or NULL.
 	uint64_t reading;
 	const char *field;
-	uint32_t readings;	 // that the path has, as far as they were asked for; 0: one
+	// What reading the path, and fields that stand for it, has taken of what a request may take, in
+	// READINGS_MAX parts; 0: nothing had to be read in several ways.
+	uint32_t readings;
 	uint64_t retry_after_ns; // LIMITED
 	uint64_t limit_requests; // of the limit that refused, or the tightest one that applied
 	uint64_t limit_remaining;

@@ -272,7 +272,8 @@ static const struct policy *random_levels(struct ss_policy *p, struct levels *to
 
 // ---- random inputs -----------------------------------------------------------------------------
 
-static const char *const odd_values[] = {"alice, bob", "\"bob\"", "core;q=1,\"ops\"", "true ,", ""};
+static const char *const odd_values[] = {"alice, bob", "\"bob\"",   "core;q=1,\"ops\"", "true ,",
+					 "",	       "\", alice", "\"x, core;y, z\"", "x\";bob"};
 static const char *const odd_names[] = {"X_A", "x_b", "X-B"};
 
 struct request {

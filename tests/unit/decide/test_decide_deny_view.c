@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <time.h>
+#include "core/deny_view.h"
 #include "support/decide_world.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
@@ -103,6 +105,15 @@ static void values(void **state)
 		{.name = "X-Role", .value = "administrator"},
 		{.name = "X-Role", .value = "guest"},
 		{.name = "X-Role", .value = "\"guest,admin\""}, // one value
+		// Who splits at every comma finds it, and so does who minds quotes.
+		{.name = "X-Role", .value = "\", admin", .denied = true},
+		{.name = "X-Role", .value = "\"a, admin, b\"", .denied = true},
+		{.name = "X-Role", .value = "a\";admin", .denied = true},
+		{.name = "X-Role", .value = "\"a\\\", admin ;x", .denied = true},
+		{.name = "X-Role", .value = "\"x\", \"admin\"", .denied = true},
+		{.name = "X-Role", .value = "x\", \"admin\"", .denied = true},
+		{.name = "X-Role", .value = "\"admin", .denied = false},
+		{.name = "X-Role", .value = "guest;admin"},
 		{.name = "X-Role", .value = ""},
 		{.name = "X-Roles", .value = "admin"},
 		{0},
@@ -152,6 +163,15 @@ static void methods(void **state)
 		 .name = "X_HTTP_Method_Override",
 		 .value = "DELETE",
 		 .denied = true},
+		{.method = "POST",
+		 .name = "X-HTTP-Method-Override",
+		 .value = "\"DELETE\"",
+		 .denied = true},
+		{.method = "POST",
+		 .name = "X-HTTP-Method-Override",
+		 .value = "\"PUT, delete;x, y\"",
+		 .denied = true},
+		{.method = "POST", .name = "X-HTTP-Method-Override", .value = "\"PUT\""},
 		{.method = "DELETE",
 		 .name = "X-HTTP-Method",
 		 .value = "GET",
@@ -201,6 +221,205 @@ static void targets(void **state)
 	d = world_request(w);
 	assert_string_equal(d.field, "x-original-url");
 	assert_true(slice_eq_str(d.rule, "rule"));
+}
+
+// ---- what one request may cost -----------------------------------------------------------------
+// A sender chooses how many readings, fields and elements there are: they add up, and do not multiply.
+
+#define HEAD_BYTES 61000
+#define CPU_NS_MAX (5 * NS_PER_MS)
+#define ODD_PATH   "/%3b/%252f.%5c..%252e%252e%20%5c%255c//%2520.//%252e%252e"
+#define FIELDS_MAX 64
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+struct heavy {
+	struct slice names[FIELDS_MAX], values[FIELDS_MAX];
+	uint32_t count;
+	uint32_t asked; // for fields
+};
+
+static bool heavy_field(const void *headers, uint32_t i, struct slice *name, struct slice *value)
+{
+	struct heavy *h = (struct heavy *)(uintptr_t)headers;
+
+	h->asked++;
+	if (i >= h->count)
+		return false;
+	*name = h->names[i];
+	*value = h->values[i];
+	return true;
+}
+
+static bool heavy_header(const void *headers, struct slice lower_name, struct slice *value)
+{
+	struct heavy *h = (struct heavy *)(uintptr_t)headers;
+
+	h->asked++;
+	for (uint32_t i = 0; i < h->count; i++) {
+		if (!slice_eq_nocase(h->names[i], lower_name))
+			continue;
+		*value = h->values[i];
+		return true;
+	}
+	return false;
+}
+
+static void heavy_add(struct heavy *h, const char *name, struct slice value)
+{
+	h->names[h->count] = slice_str(name);
+	h->values[h->count++] = value;
+}
+
+// A Deny by path, and one that is never far from matching by method and by field.
+static void heavy_policy(struct world *w)
+{
+	static struct ss_path_match admin = {PATH_PREFIX, {(const uint8_t *)"/admin", 6}};
+
+	rule_is(w, "DELETE", NULL, "x-role", "admin");
+	w->rules[1] = (struct ss_rule){.policy = SLICE_LIT("p"),
+				       .name = SLICE_LIT("path"),
+				       .paths = &admin,
+				       .path_count = 1};
+	w->rules[0].action = w->rules[1].action = RULE_DENY;
+	w->group.default_action = RULE_ALLOW;
+	w->policy.rule_count = 2;
+	world_link(w);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static struct decision heavy_ask(struct world *w, struct heavy *h, const char *path)
+{
+	uint64_t begin = cpu_ns(), spent;
+	struct decision d;
+
+	h->asked = 0;
+	w->in.path = slice_str(path);
+	w->in.headers = h;
+	w->in.header = heavy_header;
+	w->in.field = heavy_field;
+	d = world_request(w);
+	spent = cpu_ns() - begin;
+	if (!SANITIZED && spent > CPU_NS_MAX)
+		fail_msg("one decision took %llu us", (unsigned long long)(spent / 1000));
+	return d;
+}
+
+static void readings_do_not_multiply_fields(void **state)
+{
+	struct world *w = *state;
+	struct heavy h = {0};
+	uint32_t plain;
+	struct decision d;
+
+	heavy_policy(w);
+	heavy_add(&h, "X-HTTP-Method", SLICE_LIT("DELETE"));
+	heavy_add(&h, "X-Role", SLICE_LIT("guest"));
+	assert_int_equal(heavy_ask(w, &h, "/x").verdict, VERDICT_ALLOW);
+	plain = h.asked;
+	assert_int_equal(heavy_ask(w, &h, ODD_PATH).verdict, VERDICT_ALLOW);
+	assert_true(h.asked <= plain);
+	// Nor do fields that stand for the target: once more for all of them, and one look at each.
+	for (int i = 0; i < 4; i++)
+		heavy_add(&h, "X-Original-URL", SLICE_LIT("/y%20"));
+	d = heavy_ask(w, &h, "/x");
+	assert_int_equal(d.verdict, VERDICT_ALLOW);
+	assert_true(h.asked <= 2 * (plain + 3 * 4));
+	assert_true(d.readings >= 4 * 2);
+}
+
+// Every reading of the target and of all such fields is out of one purse; who has spent it has a path that
+// nobody knows.
+static void readings_have_one_purse(void **state)
+{
+	struct world *w = *state;
+	struct heavy h = {0};
+	struct decision d;
+	uint32_t one;
+
+	heavy_policy(w);
+	one = heavy_ask(w, &h, ODD_PATH).readings;
+	assert_true(one > READINGS_MAX / 2 && one < READINGS_MAX);
+	heavy_add(&h, "X-Original-URL", SLICE_LIT(ODD_PATH));
+	d = heavy_ask(w, &h, "/x");
+	assert_int_equal(d.verdict, VERDICT_ALLOW);
+	assert_int_equal(d.readings, one);
+	heavy_add(&h, "X-Rewrite-URL", SLICE_LIT(ODD_PATH));
+	d = heavy_ask(w, &h, "/x");
+	assert_int_equal(d.verdict, VERDICT_DENY);
+	assert_true(slice_eq_str(d.rule, "path"));
+	assert_int_equal(d.readings, READINGS_MAX);
+}
+
+// More elements than anybody looks at: a Deny of the field or method matches, an Allow does not.
+static void elements_are_bounded(void **state)
+{
+	static uint8_t commas[HEAD_BYTES];
+	struct world *w = *state;
+	struct slice many = slice_make(commas, sizeof(commas));
+	struct slice few = slice_make(commas, DENY_ELEMENTS_MAX), element;
+	struct deny_list l = {0};
+	uint32_t n = 0;
+
+	memset(commas, ',', sizeof(commas));
+	deny_list_begin(&l, few);
+	while (deny_list_next(&l, &element))
+		n++;
+	assert_true(n == DENY_ELEMENTS_MAX && !l.over);
+	deny_list_begin(&l, many);
+	assert_false(deny_list_next(&l, &element));
+	assert_true(l.over);
+	for (int action = RULE_DENY; action <= RULE_ALLOW; action++) {
+		for (int i = 0; i < 4; i++) {
+			struct heavy h = {0};
+			bool denied;
+
+			rule_is(w, i / 2 ? "DELETE" : NULL, NULL, i / 2 ? NULL : "x-role", "admin");
+			w->rules[0].action = (enum rule_action)action;
+			w->group.default_action = action == RULE_DENY ? RULE_ALLOW : RULE_DENY;
+			world_link(w);
+			heavy_add(&h, i / 2 ? "X-HTTP-Method-Override" : "X-Role",
+				  i % 2 ? many : few);
+			heavy_add(&h, "X-Other", many);
+			denied = heavy_ask(w, &h, ODD_PATH).verdict == VERDICT_DENY;
+			assert_int_equal(denied, action == RULE_ALLOW || i % 2 == 1);
+		}
+	}
+}
+
+// The worst that fits into a head.
+static void one_head_is_decided_soon(void **state)
+{
+	static uint8_t commas[HEAD_BYTES];
+	struct world *w = *state;
+	struct heavy h = {0};
+
+	memset(commas, ',', sizeof(commas));
+	heavy_policy(w);
+	heavy_add(&h, "X-Role", slice_make(commas, sizeof(commas)));
+	(void)heavy_ask(w, &h, ODD_PATH);
+	heavy_add(&h, "X-HTTP-Method-Override", slice_make(commas, sizeof(commas) / 2));
+	(void)heavy_ask(w, &h, ODD_PATH);
+	while (h.count < 20)
+		heavy_add(&h, "X-Original-URL", SLICE_LIT(ODD_PATH));
+	(void)heavy_ask(w, &h, "/x");
+	assert_true(h.asked < 20 * h.count);
 }
 
 // Both at once: one request that is another to such a server.
@@ -261,6 +480,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(values, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(methods, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(targets, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(readings_do_not_multiply_fields, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(readings_have_one_purse, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(elements_are_bounded, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(one_head_is_decided_soon, world_setup,
+						world_teardown),
 		cmocka_unit_test_setup_teardown(together, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(no_path, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(audit, world_setup, world_teardown),

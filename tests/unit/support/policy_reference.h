@@ -152,23 +152,47 @@ static inline bool reference_name(struct slice name, struct slice rule)
 	return same;
 }
 
+// Is it an element? With quotes: what stands in them is text, and behind ';' are parameters; without, every
+// ',' and ';' separates.
+static inline bool reference_element(struct slice wanted, struct slice value, bool quotes)
+{
+	char text[256];
+	size_t n = 0;
+	bool any = false, quoted = false, parameter = false;
+
+	for (size_t i = 0; i <= value.len; i++) {
+		char c = i < value.len ? (char)value.ptr[i] : ',';
+		bool end = i == value.len || ((c == ',' || (c == ';' && !quotes)) && !quoted);
+
+		if (quotes && c == '"')
+			quoted = !quoted;
+		parameter |= quotes && c == ';' && !quoted;
+		if (!end && !parameter)
+			text[n++] = c;
+		if (!end)
+			continue;
+		struct slice s = slice_trim_ows(slice_make(text, n));
+
+		if (s.len > 1 && s.ptr[0] == '"' && s.ptr[s.len - 1] == '"')
+			s = slice_make(s.ptr + 1, s.len - 2);
+		any |= slice_eq(s, wanted);
+		n = 0;
+		parameter = false;
+	}
+	return any;
+}
+
 // Whole, or an element of the list; unquoted or not.
 static inline bool reference_value(const struct ss_header_match *m, struct slice value)
 {
-	char text[256], *rest = text, *one;
 	bool any = m->value_count == 0;
 
-	snprintf(text, sizeof(text), "%.*s", SLICE_ARG(value));
 	for (uint32_t k = 0; k < m->value_count; k++)
-		any |= slice_eq(m->values[k], value);
-	while ((one = strsep(&rest, ",")) != NULL) {
-		one[strcspn(one, ";")] = 0;
-		struct slice s = slice_trim_ows(slice_str(one));
-
-		if (s.len > 1 && s.ptr[0] == '"')
-			s = slice_make(s.ptr + 1, s.len - 2);
+		any |= slice_eq(m->values[k], value) ||
+		       reference_element(m->values[k], value, true);
+	if (slice_find(value, '"') < value.len) {
 		for (uint32_t k = 0; k < m->value_count; k++)
-			any |= slice_eq(m->values[k], s);
+			any |= reference_element(m->values[k], value, false);
 	}
 	return any;
 }
