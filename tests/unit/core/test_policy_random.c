@@ -395,6 +395,24 @@ static bool reference_hopeless(const struct ss_policy *p, const struct policy_in
 	return a.action == RULE_DENY;
 }
 
+// With what was found before, of the request with another path, the answer is the same.
+static void check_rest(const struct policy *compiled, const struct policy_input *in,
+		       const struct policy_answer *wanted)
+{
+	static uint8_t block[64 << 10];
+	struct policy_input other = *in;
+	struct policy_answer got;
+	struct arena a;
+
+	arena_init_fixed(&a, block, sizeof(block));
+	other.path = slice_str(PICK(paths));
+	other.rest = policy_rest_of(compiled, &other, &a);
+	assert_non_null(other.rest);
+	other.path = in->path;
+	policy_evaluate(compiled, &other, &got);
+	assert_true(answers_equal(&got, wanted));
+}
+
 static void compare(const struct ss_policy *p, const struct policy *compiled, uint32_t n,
 		    struct tally *t)
 {
@@ -412,6 +430,8 @@ static void compare(const struct ss_policy *p, const struct policy *compiled, ui
 			 SLICE_ARG(got.target), wanted.action ? "allow" : "deny",
 			 SLICE_ARG(wanted.policy), SLICE_ARG(wanted.rule),
 			 SLICE_ARG(wanted.target));
+	if (in.l7)
+		check_rest(compiled, &in, &got);
 	const struct ss_rule *address = reference_address(p, &in);
 	struct policy_answer by_address;
 
