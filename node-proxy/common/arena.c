@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#define ARENA_ALIGN	  16
 #define ARENA_BLOCK_BYTES 4096
 
 struct arena_block {
@@ -49,7 +48,7 @@ void arena_reset(struct arena *a)
 		a->bytes_used = 0;
 		return;
 	}
-	size_t bytes_max = a->bytes_max;
+	size_t bytes_max = a->bytes_max - a->bytes_granted;
 
 	arena_deinit(a);
 	a->bytes_max = bytes_max;
@@ -95,6 +94,26 @@ void *arena_alloc(struct arena *a, size_t count, size_t size)
 	a->ptr += bytes;
 	memset(at, 0, bytes);
 	return at;
+}
+
+void *arena_grant(struct arena *a, size_t bytes)
+{
+	struct arena_block *block;
+
+	if (a->fixed)
+		return arena_alloc(a, 1, bytes);
+	if (bytes > SIZE_MAX - sizeof(*block) || a->bytes_max > SIZE_MAX - bytes)
+		return NULL;
+	block = calloc(1, sizeof(*block) + bytes);
+	if (!block)
+		return NULL;
+	block->next = a->blocks;
+	block->bytes = bytes;
+	a->blocks = block;
+	a->bytes_used += bytes;
+	a->bytes_max += bytes;
+	a->bytes_granted += bytes;
+	return block->data;
 }
 
 struct slice arena_copy(struct arena *a, struct slice s)

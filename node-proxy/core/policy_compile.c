@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Builds the tables of a policy; see policy_table.h. Everything is sized by one pass over the rules
-// and lives in the caller's arena; texts are borrowed from the record.
+// and lives in the caller's arena; texts are borrowed from the record. The index and its keys are bounded by
+// POLICY_PAIRS_MAX and by what is written, not by the arena: a value takes there what it takes, however few
+// bytes it has in its record.
 #include "core/deny_view.h"
 #include "core/match.h"
 #include "core/policy_table.h"
@@ -8,8 +10,10 @@
 struct compiler {
 	struct policy_set *to;
 	struct arena *arena;
-	uint32_t rule; // being compiled
-	enum err err;  // first failure
+	struct arena own;     // the index and its keys: as large as they need, see measure
+	struct arena scratch; // the readings of one path
+	uint32_t rule;	      // being compiled
+	enum err err;	      // first failure
 	// How many rules have a condition at a position.
 	uint32_t headers[POLICY_CONDITIONS_MAX];
 	uint32_t claims[POLICY_CONDITIONS_MAX];
@@ -55,20 +59,53 @@ static enum err rule_check(const struct ss_rule *r)
 	return ERR_OK;
 }
 
-// A Deny rule's path counts in every reading that it has.
-static uint64_t rule_path_pairs(const struct ss_rule *r)
-{
-	uint64_t n = r->path_count;
+// What an index and the keys made for it take: linear in what is written, since every pair is a value, a
+// Deny rule's path one in each of at most RULE_READINGS_MAX readings.
+struct size {
+	uint64_t pairs;
+	uint64_t key_bytes;
+};
 
-	for (uint32_t i = 0; i < r->path_count && r->action == RULE_DENY; i++)
-		n += path_form(r->paths[i].value) == PATH_ODD ? RULE_READINGS_MAX - 1 : 0;
-	return n;
+static void size_key(struct size *to, size_t bytes)
+{
+	to->key_bytes += (bytes | (ARENA_ALIGN - 1)) + 1;
+}
+
+// A rule's path, in every reading if it is odd. The list is in scratch.
+static enum err read_path(struct slice path, struct arena *scratch, struct path_reading *plain,
+			  struct path_readings *all)
+{
+	*plain = (struct path_reading){path, 0};
+	*all = (struct path_readings){plain, 1};
+	if (path_form(path) != PATH_ODD)
+		return ERR_OK;
+	arena_reset(scratch);
+	return readings_of(path, RULE_READINGS_MAX, READINGS_BYTES_MAX, scratch, all);
+}
+
+static enum err size_denied(const struct ss_rule *r, struct arena *scratch, struct size *to)
+{
+	struct path_reading plain;
+	struct path_readings all;
+
+	for (uint32_t i = 0; i < r->method_count; i++)
+		size_key(to, r->methods[i].len);
+	for (uint32_t i = 0; i < r->path_count; i++) {
+		enum err err = read_path(r->paths[i].value, scratch, &plain, &all);
+
+		if (err != ERR_OK)
+			return err;
+		to->pairs += all.count - 1;
+		for (uint32_t k = 0; k < all.count; k++)
+			size_key(to, all.list[k].path.len);
+	}
+	return ERR_OK;
 }
 
 static uint64_t rule_pairs(const struct ss_rule *r)
 {
 	uint64_t n = (uint64_t)r->source_count + r->client_cidr_count + r->port_count +
-		     r->method_count + rule_path_pairs(r) + r->host_count + r->scope_count + 1;
+		     r->method_count + r->path_count + r->host_count + r->scope_count + 1;
 
 	for (uint32_t i = 0; i < r->header_count; i++)
 		n += (uint64_t)r->headers[i].value_count + 1;
@@ -85,10 +122,9 @@ static uint32_t count_conditions(uint32_t at[POLICY_CONDITIONS_MAX], uint32_t co
 	return count > max ? count : max;
 }
 
-static enum err measure(struct compiler *c, uint32_t *pairs)
+static enum err measure(struct compiler *c, struct size *sum)
 {
 	struct policy_set *to = c->to;
-	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < to->count; i++) {
 		const struct ss_rule *r = &to->source[i];
@@ -96,16 +132,32 @@ static enum err measure(struct compiler *c, uint32_t *pairs)
 
 		if (err != ERR_OK)
 			return err;
-		sum += rule_pairs(r);
+		sum->pairs += rule_pairs(r);
+		if (sum->pairs > POLICY_PAIRS_MAX)
+			return ERR_TOO_LARGE;
+		for (uint32_t k = 0; k < r->client_cidr_count; k++)
+			size_key(sum, sizeof(struct cidr));
+		err = r->action == RULE_DENY ? size_denied(r, &c->scratch, sum) : ERR_OK;
+		if (err != ERR_OK)
+			return err;
 		to->header_count = count_conditions(c->headers, r->header_count, to->header_count);
 		to->claim_count = count_conditions(c->claims, r->claim_count, to->claim_count);
 		to->scope_count = count_conditions(c->scopes, r->scope_count, to->scope_count);
 	}
-	if (sum > POLICY_PAIRS_MAX)
-		return ERR_TOO_LARGE;
 	to->words = (to->count + 63) / 64;
-	*pairs = (uint32_t)sum;
-	return ERR_OK;
+	return sum->pairs > POLICY_PAIRS_MAX ? ERR_TOO_LARGE : ERR_OK;
+}
+
+static enum err make_index(struct compiler *c, const struct size *size)
+{
+	uint32_t pairs = (uint32_t)size->pairs;
+	size_t bytes = rule_index_bytes(pairs) + size->key_bytes;
+	void *block = arena_grant(c->arena, bytes);
+
+	if (!block)
+		return ERR_NOMEM;
+	arena_init_fixed(&c->own, block, bytes);
+	return rule_index_init(&c->to->index, &c->own, pairs);
 }
 
 static struct rule_set make_set(struct compiler *c)
@@ -183,7 +235,7 @@ static void compile_connection(struct compiler *c, const struct ss_rule *r)
 {
 	for (uint32_t i = 0; i < r->client_cidr_count; i++) {
 		const struct cidr *net = &r->client_cidrs[i];
-		struct cidr *masked = arena_alloc(c->arena, 1, sizeof(*masked));
+		struct cidr *masked = arena_alloc(&c->own, 1, sizeof(*masked));
 
 		if (!masked || net->bits > 128) {
 			c->err = masked ? ERR_RANGE : ERR_NOMEM;
@@ -223,7 +275,7 @@ static void compile_allowed_path(struct compiler *c, const struct ss_path_match 
 // What has no letter case and no trailing slash is compared (core/deny_view).
 static void compile_denied_reading(struct compiler *c, enum path_match_type type, struct slice path)
 {
-	uint8_t *text = arena_alloc(c->arena, 1, path.len);
+	uint8_t *text = arena_alloc(&c->own, 1, path.len);
 	bool prefix = type == PATH_PREFIX;
 
 	if (!text) {
@@ -239,17 +291,13 @@ static void compile_denied_reading(struct compiler *c, enum path_match_type type
 // No reading of a denied path passes.
 static void compile_denied_path(struct compiler *c, const struct ss_path_match *m)
 {
-	struct path_reading plain = {m->value, 0};
-	struct path_readings all = {&plain, 1};
+	struct path_reading plain;
+	struct path_readings all;
+	enum err err = read_path(m->value, &c->scratch, &plain, &all);
 
-	if (path_form(m->value) == PATH_ODD) {
-		enum err err = readings_of(m->value, RULE_READINGS_MAX, READINGS_BYTES_MAX,
-					   c->arena, &all);
-
-		if (err != ERR_OK) {
-			c->err = err;
-			return;
-		}
+	if (err != ERR_OK) {
+		c->err = err;
+		return;
 	}
 	for (uint32_t i = 0; i < all.count; i++)
 		compile_denied_reading(c, m->type, all.list[i].path);
@@ -274,7 +322,7 @@ static void compile_methods(struct compiler *c, const struct ss_rule *r)
 		struct slice method = r->methods[i];
 
 		if (r->action == RULE_DENY) {
-			uint8_t *text = arena_alloc(c->arena, 1, method.len);
+			uint8_t *text = arena_alloc(&c->own, 1, method.len);
 
 			if (!text) {
 				c->err = ERR_NOMEM;
@@ -395,12 +443,35 @@ static void compile_effect(struct compiler *c, const struct ss_rule *r)
 	}
 }
 
+static enum err compile_set(struct compiler *c)
+{
+	struct policy_set *to = c->to;
+	struct size size = {0};
+	enum err err = measure(c, &size);
+
+	if (err == ERR_OK)
+		err = make_index(c, &size);
+	if (err != ERR_OK)
+		return err;
+	make_tables(c);
+	for (c->rule = 0; c->rule < to->count && c->err == ERR_OK; c->rule++) {
+		const struct ss_rule *r = &to->source[c->rule];
+
+		compile_open(c, r);
+		compile_effect(c, r);
+		compile_sources(c, r);
+		compile_connection(c, r);
+		compile_request(c, r);
+		compile_conditions(c, r);
+	}
+	return c->err;
+}
+
 enum err policy_set_compile(const struct ss_rule *rules, uint32_t count, struct arena *a,
 			    const struct policy_set **out)
 {
 	struct policy_set *to = arena_alloc(a, 1, sizeof(*to));
 	struct compiler c = {.to = to, .arena = a};
-	uint32_t pairs = 0;
 	enum err err;
 
 	if (!to)
@@ -409,25 +480,12 @@ enum err policy_set_compile(const struct ss_rule *rules, uint32_t count, struct 
 		return ERR_TOO_LARGE;
 	to->source = rules;
 	to->count = count;
-	err = measure(&c, &pairs);
+	arena_init(&c.scratch, READINGS_ARENA_BYTES);
+	err = compile_set(&c);
+	arena_deinit(&c.scratch);
 	if (err == ERR_OK)
-		err = rule_index_init(&to->index, a, pairs);
-	if (err != ERR_OK)
-		return err;
-	make_tables(&c);
-	for (c.rule = 0; c.rule < count && c.err == ERR_OK; c.rule++) {
-		const struct ss_rule *r = &rules[c.rule];
-
-		compile_open(&c, r);
-		compile_effect(&c, r);
-		compile_sources(&c, r);
-		compile_connection(&c, r);
-		compile_request(&c, r);
-		compile_conditions(&c, r);
-	}
-	if (c.err == ERR_OK)
 		*out = to;
-	return c.err;
+	return err;
 }
 
 // ---- policies ----------------------------------------------------------------------------------

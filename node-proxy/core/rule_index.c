@@ -35,6 +35,14 @@ static bool key_equals(const struct rule_key *a, const struct rule_key *b)
 	       slice_eq(a->text[1], b->text[1]) && slice_eq(a->text[2], b->text[2]);
 }
 
+size_t rule_index_bytes(uint32_t pairs_max)
+{
+	// The hash's slots are a power of two, less than four times the pairs; and every table is aligned.
+	return pairs_max * (sizeof(struct rule_entry) + sizeof(struct rule_cell) +
+			    4 * sizeof(uint64_t)) +
+	       8 * sizeof(uint64_t) + 3 * ARENA_ALIGN;
+}
+
 enum err rule_index_init(struct rule_index *x, struct arena *a, uint32_t pairs_max)
 {
 	*x = (struct rule_index){.pairs_max = pairs_max};

@@ -57,6 +57,8 @@ struct rule_index {
 	uint32_t pairs_max;
 };
 
+// What an index of so many pairs takes of an arena, at most.
+size_t rule_index_bytes(uint32_t pairs_max);
 // Room for so many (key, rule) pairs. ERR_NOMEM.
 enum err must_check rule_index_init(struct rule_index *x, struct arena *a, uint32_t pairs_max);
 // Rules come in ascending order. Keys' texts are borrowed as long as the index lives. ERR_FULL: more

@@ -19,15 +19,52 @@ static bool check_provider(const struct ss_provider *p, struct reason *why)
 	return err == ERR_OK;
 }
 
+static enum err check_set(struct ss_rule *rules, uint32_t count, struct reason *why)
+{
+	struct ss_rule_set alone = {.id = SLICE_LIT("alone"), .rules = rules, .rule_count = count};
+	enum err err;
+	struct buf b;
+
+	*why = (struct reason){0};
+	buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
+	snapshot_encode_rule_set(&b, &alone);
+	err = b.err ? err_because(b.err, why, "is larger than %u bytes", SNAPSHOT_RECORD_BYTES_MAX)
+		    : snapshot_check_record(SECTION_RULE_SETS, buf_slice(&b), why);
+	buf_deinit(&b);
+	return err;
+}
+
+// Which rule it is: the last of the fewest that are refused.
+static void name_rule(struct ss_rule *rules, uint32_t refused, struct reason *why)
+{
+	uint32_t taken = 0;
+	struct reason what = *why;
+	enum err err;
+
+	while (refused - taken > 1) {
+		uint32_t middle = taken + (refused - taken) / 2;
+
+		if (check_set(rules, middle, &what) == ERR_OK)
+			taken = middle;
+		else
+			refused = middle;
+	}
+	err = check_set(rules, refused, &what);
+	if (err == ERR_OK || refused == 0)
+		return;
+	struct slice name = rules[refused - 1].name;
+	bool large = err == ERR_TOO_LARGE || err == ERR_NOMEM || err == ERR_FULL;
+
+	*why = (struct reason){0};
+	(void)err_because(err, why, "rule %.*s: %s%s", SLICE_ARG(name), what.text,
+			  large ? "; write it, or a part of it, in another policy" : "");
+}
+
 // The rules as they would stand if nobody else said anything.
 static bool check_rules(struct compiler *c, const struct security_policy *p,
 			const struct policy_spec *spec, struct reason *why)
 {
 	struct ss_rule *rules = arena_alloc(c->arena, spec->rule_count, sizeof(*rules));
-	struct ss_rule_set alone = {
-		.id = SLICE_LIT("alone"), .rules = rules, .rule_count = spec->rule_count};
-	enum err err;
-	struct buf b;
 
 	if (!rules) {
 		c->err = ERR_NOMEM;
@@ -37,12 +74,10 @@ static bool check_rules(struct compiler *c, const struct security_policy *p,
 		rules[i] = spec->rules[i];
 		rules[i].policy = p->title;
 	}
-	buf_init_growing(&b, SNAPSHOT_RECORD_BYTES_MAX);
-	snapshot_encode_rule_set(&b, &alone);
-	err = b.err ? err_because(b.err, why, "is larger than %u bytes", SNAPSHOT_RECORD_BYTES_MAX)
-		    : snapshot_check_record(SECTION_RULE_SETS, buf_slice(&b), why);
-	buf_deinit(&b);
-	return err == ERR_OK;
+	if (check_set(rules, spec->rule_count, why) == ERR_OK)
+		return true;
+	name_rule(rules, spec->rule_count, why);
+	return false;
 }
 
 static void break_policy(struct compiler *c, struct security_policy *p, const char *field,

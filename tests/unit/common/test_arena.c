@@ -156,6 +156,32 @@ static void copies_end_with_nul(void **state)
 	arena_deinit(&a);
 }
 
+// What is granted has no part in the bound, and goes with the rest.
+static void grants_are_beyond_the_bound(void **state)
+{
+	uint8_t block[64];
+	struct arena a;
+	uint8_t *large;
+
+	(void)state;
+	arena_init(&a, 256);
+	large = arena_grant(&a, 10000);
+	assert_non_null(large);
+	assert_int_equal((uintptr_t)large % ARENA_ALIGN, 0);
+	for (int i = 0; i < 10000; i++)
+		assert_int_equal(large[i], 0);
+	assert_int_equal(a.bytes_used, 10000);
+	assert_non_null(arena_alloc(&a, 1, 256));
+	assert_null(arena_alloc(&a, 1, 1));
+	assert_null(arena_grant(&a, SIZE_MAX));
+	arena_reset(&a);
+	assert_null(arena_alloc(&a, 1, 257));
+	assert_non_null(arena_alloc(&a, 1, 256));
+	arena_deinit(&a);
+	arena_init_fixed(&a, block, sizeof(block));
+	assert_null(arena_grant(&a, sizeof(block) + 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +192,7 @@ int main(void)
 		cmocka_unit_test(a_fixed_one_keeps_to_its_block),
 		cmocka_unit_test(a_fixed_one_may_be_too_small),
 		cmocka_unit_test(copies_end_with_nul),
+		cmocka_unit_test(grants_are_beyond_the_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
