@@ -456,15 +456,21 @@ static int explain_run(struct explain *x)
 	return status;
 }
 
+static bool add_field(struct explain *x, struct slice name, struct slice value)
+{
+	if (x->header_count == HEADERS_MAX)
+		return false;
+	x->names[x->header_count] = name;
+	x->values[x->header_count++] = slice_trim_ows(value);
+	return true;
+}
+
 static bool add_header(struct explain *x, const char *line)
 {
 	const char *colon = strchr(line, ':');
 
-	if (!colon || x->header_count == HEADERS_MAX)
-		return false;
-	x->names[x->header_count] = slice_make(line, (size_t)(colon - line));
-	x->values[x->header_count++] = slice_trim_ows(slice_str(colon + 1));
-	return true;
+	return colon &&
+	       add_field(x, slice_make(line, (size_t)(colon - line)), slice_str(colon + 1));
 }
 
 int verb_explain(int argc, char **argv)
@@ -505,6 +511,8 @@ int verb_explain(int argc, char **argv)
 			 x->jwt);
 		good = add_header(x, x->authorization);
 	}
+	if (good && x->host) // a field as well, which rules may read
+		good = add_field(x, SLICE_LIT("Host"), slice_str(x->host));
 	if (!good || !x->directory || !x->from || !x->to) {
 		fputs(usage, stderr);
 		free(x);
