@@ -441,9 +441,11 @@ static bool decide_read_path(const struct decide_context *c, const struct policy
 	if (in->path_ordinary || path_form(in->path) != PATH_ODD ||
 	    !(policy_reads_paths(p) || decide_limits_read_paths(c, policy_source(p))))
 		return true;
-	if (readings_of(in->path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, all) != ERR_OK) {
+	enum err err = readings_of(in->path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, all);
+
+	if (err != ERR_OK) {
 		decide_as(out, VERDICT_MALFORMED, DECIDE_TARGET, none, none);
-		out->readings = READINGS_MAX;
+		out->readings = err == ERR_TOO_LARGE ? READINGS_MAX : 0;
 		return false;
 	}
 	if (all->count > 1)

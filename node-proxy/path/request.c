@@ -79,7 +79,9 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 	case VERDICT_MALFORMED:
 		x->http->keep_alive = false; // as behind all that cannot be read
 		return http_refuse(x, 400, END_BAD_REQUEST,
-				   "the path can be read in too many ways");
+				   x->decision.readings
+					   ? "the path can be read in too many ways"
+					   : "the path has, decoded, what no path may have");
 	case VERDICT_DENY:
 	case VERDICT_NEEDS_L7:
 	case VERDICT_COUNT:

@@ -350,6 +350,10 @@ static void too_many_readings(void **state)
 		strcat(path, "x%2f..%5c;y//%2e%20/");
 	rule_is(w, RULE_DENY, PATH_PREFIX, "/admin");
 	assert_int_equal(ask(w, path), VERDICT_MALFORMED);
+	assert_int_equal(world_request(w).readings, READINGS_MAX);
+	// What no path may have, decoded, is not too many.
+	assert_int_equal(ask(w, "/a%2500"), VERDICT_MALFORMED);
+	assert_int_equal(world_request(w).readings, 0);
 	// Where nobody asks for paths it is a path as others.
 	w->rules[0].path_count = 0;
 	w->rules[0].methods = &(struct slice){(const uint8_t *)"PUT", 3};
