@@ -66,7 +66,7 @@ struct conn {
 	uint64_t until_ns;			 // of that: when at the latest
 	uint32_t look_ms;			 // of that: after how long it is looked at again
 	int send_error; // errno: the far end takes no more; what it sent before is still being read
-	struct holder_set holders;		 // who holds the descriptor
+	struct holder_set holders; // who holds the descriptor
 	int fd;
 	enum conn_state state;
 	enum ring_group group;

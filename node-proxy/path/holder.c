@@ -14,7 +14,8 @@ static const uint8_t shares[HOLDER_ROLES] = {
 	[HOLDER_DESTINATION] = HOLDER_DESTINATION_SHARE,
 };
 
-void holder_table_init(struct holder_table *t, const uint32_t limit[HOLDER_RESOURCES], uint64_t seed)
+void holder_table_init(struct holder_table *t, const uint32_t limit[HOLDER_RESOURCES],
+		       uint64_t seed)
 {
 	memset(t, 0, sizeof(*t));
 	pool_init(&t->pool, sizeof(struct holder), 32, HOLDERS_MAX);

@@ -73,7 +73,8 @@ struct holder_table {
 	struct holder *buckets[HOLDER_BUCKETS];
 };
 
-void holder_table_init(struct holder_table *t, const uint32_t limit[HOLDER_RESOURCES], uint64_t seed);
+void holder_table_init(struct holder_table *t, const uint32_t limit[HOLDER_RESOURCES],
+		       uint64_t seed);
 void holder_table_deinit(struct holder_table *t);
 
 uint64_t holder_key_of(const struct holder_table *t, enum holder_key kind, struct slice a,

@@ -25,6 +25,7 @@ struct builder {
 	uint32_t key_line, key_column;
 	int depth; // of the open container; -1: between documents
 	uint32_t nodes;
+	uint32_t document_line; // where the document begins, or the one before ended
 	struct tree *documents, *last_document;
 	// Texts lie one behind the other; those that come again and again (keys, names) lie there once.
 	size_t input_bytes;
@@ -246,18 +247,21 @@ static enum err tree_event(struct builder *b, const yaml_event_t *e)
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
 		return tree_close(b, e);
+	case YAML_DOCUMENT_START_EVENT:
+	case YAML_DOCUMENT_END_EVENT:
+		b->document_line = (uint32_t)e->start_mark.line;
+		break;
 	case YAML_NO_EVENT:
 	case YAML_STREAM_START_EVENT:
 	case YAML_STREAM_END_EVENT:
-	case YAML_DOCUMENT_START_EVENT:
-	case YAML_DOCUMENT_END_EVENT:
 		break;
 	}
 	return ERR_OK;
 }
 
 // What libyaml could not read. Bytes that are no text have an offset and no mark.
-static enum err tree_refuse(struct builder *b, const yaml_parser_t *parser, struct slice text)
+static enum err tree_refuse(struct builder *b, const yaml_parser_t *parser, struct slice text,
+			    uint32_t first_line)
 {
 	const char *what = parser->problem ? parser->problem : "not YAML";
 	yaml_mark_t at = parser->problem_mark;
@@ -265,16 +269,16 @@ static enum err tree_refuse(struct builder *b, const yaml_parser_t *parser, stru
 
 	if (parser->error != YAML_READER_ERROR)
 		return tree_fail(b, &at, ERR_MALFORMED, what);
-	at = (yaml_mark_t){0};
+	at = (yaml_mark_t){.line = first_line};
 	for (size_t i = 0; i < parser->problem_offset && i < text.len; i++) {
 		at.column = text.ptr[i] == '\n' ? 0 : at.column + 1;
 		at.line += text.ptr[i] == '\n';
 	}
 	snprintf(message, sizeof(message), "is no text in UTF-8: %s", what);
-	return tree_fail(b, &at, ERR_MALFORMED, message);
+	return tree_fail(b, &at, ERR_RANGE, message);
 }
 
-static enum err tree_run(struct builder *b, struct slice text)
+static enum err tree_run(struct builder *b, struct slice text, uint32_t first_line)
 {
 	bool done = false;
 	enum err err = ERR_OK;
@@ -284,11 +288,12 @@ static enum err tree_run(struct builder *b, struct slice text)
 		return ERR_NOMEM;
 	// Of nothing, too, libyaml wants to be told where it is.
 	yaml_parser_set_input_string(&parser, text.len ? text.ptr : (const uint8_t *)"", text.len);
+	parser.mark.line = first_line;
 	while (!done && err == ERR_OK) {
 		yaml_event_t event;
 
 		if (!yaml_parser_parse(&parser, &event)) {
-			err = tree_refuse(b, &parser, text);
+			err = tree_refuse(b, &parser, text, first_line);
 			break;
 		}
 		done = event.type == YAML_STREAM_END_EVENT;
@@ -299,8 +304,55 @@ static enum err tree_run(struct builder *b, struct slice text)
 	return err;
 }
 
-enum err tree_parse(struct slice text, const char *file, struct arena *a, struct diagnostics *d,
-		    struct tree **documents)
+// How many bytes of line break stand here: those that libyaml counts lines by.
+static size_t line_break(struct slice s, size_t at)
+{
+	static const char *const breaks[] = {"\r\n",	 "\n",		 "\r",
+					     "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+	struct slice here = slice_make(s.ptr + at, s.len - at);
+
+	for (size_t i = 0; i < sizeof(breaks) / sizeof(breaks[0]); i++) {
+		if (slice_starts(here, slice_str(breaks[i])))
+			return strlen(breaks[i]);
+	}
+	return 0;
+}
+
+static bool is_marker(struct slice s, size_t at)
+{
+	struct slice here = slice_make(s.ptr + at, s.len - at);
+
+	return slice_starts(here, SLICE_LIT("---")) &&
+	       (here.len == 3 || here.ptr[3] == ' ' || here.ptr[3] == '\t' ||
+		line_break(s, at + 3));
+}
+
+// To the first document that begins behind the line from. What was read before is not looked at again.
+static void skip_document(struct tree_text *at, uint32_t from)
+{
+	struct slice s = at->rest;
+	size_t i = 0, start = 0;
+	uint32_t line = at->line;
+
+	while (i < s.len) {
+		size_t end = line_break(s, i);
+
+		i += end ? end : 1;
+		if (!end)
+			continue;
+		line++;
+		if (line <= from)
+			start = i;
+		if (line > from && is_marker(s, i))
+			break;
+	}
+	at->stopped = slice_make(s.ptr + start, i - start);
+	at->rest = slice_make(s.ptr + i, s.len - i);
+	at->line = line;
+}
+
+enum err tree_parse_on(struct tree_text *at, const char *file, struct arena *a,
+		       struct diagnostics *d, struct tree **documents)
 {
 	struct builder *b = calloc(1, sizeof(*b));
 	enum err err;
@@ -312,13 +364,30 @@ enum err tree_parse(struct slice text, const char *file, struct arena *a, struct
 	b->arena = a;
 	b->diagnostics = d;
 	b->depth = -1;
-	b->input_bytes = text.len;
-	err = text.len > TREE_BYTES_MAX ? ERR_TOO_LARGE : tree_run(b, text);
+	b->input_bytes = at->rest.len;
+	b->nodes = at->nodes;
+	b->document_line = at->line;
+	err = at->rest.len > TREE_BYTES_MAX ? ERR_TOO_LARGE : tree_run(b, at->rest, at->line);
 	if (err != ERR_OK && b->depth >= 0)
 		b->last_document->cut = true;
 	*documents = b->documents;
+	at->nodes = b->nodes;
+	at->stopped = at->rest;
+	// Of bytes that are no text, and of too many, nobody knows more.
+	if (err == ERR_MALFORMED || err == ERR_UNSUPPORTED)
+		skip_document(at, b->document_line);
+	else
+		at->rest.len = 0;
 	free(b);
-	return err;
+	return err == ERR_RANGE ? ERR_MALFORMED : err;
+}
+
+enum err tree_parse(struct slice text, const char *file, struct arena *a, struct diagnostics *d,
+		    struct tree **documents)
+{
+	struct tree_text at = {.rest = text};
+
+	return tree_parse_on(&at, file, a, d, documents);
 }
 
 const struct tree *tree_get(const struct tree *map, const char *key)

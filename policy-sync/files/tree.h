@@ -25,9 +25,21 @@ struct tree {
 	struct tree *parent; // NULL: a document
 };
 
-// Every document of the text, linked by next. Errors go to d (and end the reading of this text: what
-// stood before is there, the last document cut where the error was).
-// ERR_MALFORMED, ERR_TOO_LARGE, ERR_NOMEM.
+// What is still to be read of a text.
+struct tree_text {
+	struct slice rest;
+	uint32_t line;	      // of its begin, from 0
+	uint32_t nodes;	      // made so far
+	struct slice stopped; // the document that an error ended, whole
+};
+
+// Every document of the text up to the first error, linked by next. Errors go to d; what stood before is
+// there, the last document cut where the error was. Behind an error the next document is known by its line of
+// "---", which no other text can hold: at begins there, and is empty where nothing more can be read.
+// ERR_MALFORMED, ERR_UNSUPPORTED, ERR_TOO_LARGE, ERR_NOMEM.
+enum err must_check tree_parse_on(struct tree_text *at, const char *file, struct arena *a,
+				  struct diagnostics *d, struct tree **documents);
+// A text of which nothing counts behind an error.
 enum err must_check tree_parse(struct slice text, const char *file, struct arena *a,
 			       struct diagnostics *d, struct tree **documents);
 const struct tree *tree_get(const struct tree *map, const char *key);

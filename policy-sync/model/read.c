@@ -112,6 +112,11 @@ static bool read_name(const struct view *v, const struct kind *k, struct slice *
 	struct view called = view_get(&meta, "name");
 
 	*ns = k->has_namespace ? SLICE_LIT("default") : (struct slice){0};
+	// Who takes a policy of ours for one in force is told that it is none.
+	if (is_not_made_yet(v, k) && k->is_ours) {
+		view_error(&called, "is a template's, no name: render the policy first");
+		return false;
+	}
 	if (is_not_made_yet(v, k)) {
 		view_note(&called, "is no name yet: the object is passed over");
 		return false;
@@ -130,6 +135,11 @@ static bool read_name(const struct view *v, const struct kind *k, struct slice *
 static const struct kind *our_kind(struct slice name)
 {
 	return find_kind(SLICE_LIT(OURS), name);
+}
+
+bool read_is_our_kind(struct slice name)
+{
+	return our_kind(name) != NULL;
 }
 
 static struct slice group_of(struct slice version)

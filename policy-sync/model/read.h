@@ -37,6 +37,7 @@ struct kind {
 // stranger of whom something has to be said.
 const struct kind *read_identity(const struct view *v, struct slice *ns, struct slice *name,
 				 struct stranger *stranger);
+bool read_is_our_kind(struct slice name);
 // The items of a List, else NULL.
 bool read_is_list(const struct view *v, struct view *items);
 void *read_object(const struct kind *k, const struct reading *r);

@@ -193,3 +193,55 @@ bool stranger_is_template(struct slice text)
 	}
 	return false;
 }
+
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '"' || c == '\'';
+}
+
+// The next value behind "word:", wherever it stands; ptr NULL: there is none any more.
+static struct slice next_value(struct slice text, const char *word, size_t *at)
+{
+	size_t len = strlen(word);
+
+	for (size_t i = *at; i + len < text.len; i++) {
+		size_t end = i + len;
+
+		if (memcmp(text.ptr + i, word, len) != 0 ||
+		    (i > 0 && !strchr(" \t\r\n{,-\"'", text.ptr[i - 1])))
+			continue;
+		while (end < text.len && is_blank(text.ptr[end]))
+			end++;
+		if (end == text.len || text.ptr[end++] != ':')
+			continue;
+		while (end < text.len && is_blank(text.ptr[end]))
+			end++;
+		for (i = end; i < text.len && !strchr(" \t\r\n,}\"'", text.ptr[i]);)
+			i++;
+		*at = i;
+		return slice_make(text.ptr + end, i - end);
+	}
+	return (struct slice){0};
+}
+
+static bool is_open(struct slice value)
+{
+	return value.len == 0 || slice_starts(value, SLICE_LIT("{{"));
+}
+
+bool stranger_may_be_ours(struct slice text, bool (*is_kind_of_ours)(struct slice kind))
+{
+	bool foreign = false, ours = false;
+	struct slice value;
+
+	for (size_t at = 0; (value = next_value(text, "apiVersion", &at)).ptr;) {
+		size_t group = slice_find(value, '/');
+
+		if (stranger_is_misspelt(slice_make(value.ptr, group), false))
+			return true;
+		foreign |= !is_open(value) && group < value.len;
+	}
+	for (size_t at = 0; (value = next_value(text, "kind", &at)).ptr;)
+		ours |= is_open(value) || is_kind_of_ours(value);
+	return ours && !foreign;
+}

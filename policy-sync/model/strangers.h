@@ -17,3 +17,6 @@ const char *stranger_policy(struct slice group, struct slice kind, bool is_kind_
 bool stranger_is_no_object(const struct view *document);
 // Text that a program makes objects of: YAML cannot mean "{{" where a value begins.
 bool stranger_is_template(struct slice text);
+// Does a document that cannot be read say, or leave open, that it is of our group? is_kind_of_ours is asked
+// for every kind that it names.
+bool stranger_may_be_ours(struct slice text, bool (*is_kind_of_ours)(struct slice kind));

@@ -10,6 +10,7 @@
 #define TEXT_ARENA_MAX	   (1u << 30)
 #define DOCUMENTS_MAX	   1000000
 #define DOCUMENTS_ROOM_MIN 8
+#define BROKEN_MAX	   100	      // documents of a file; each costs its reader a start
 #define OBJECT_BYTES_MAX   (3u << 19) // etcd's limit of a request
 
 // ---- what there is -----------------------------------------------------------------------------
@@ -67,10 +68,9 @@ static enum err text_note(struct text *t, const struct tree *tree, struct diagno
 	struct stranger stranger = {0};
 	struct view v = text_view(t, tree, unheard, is_cut(&d), &d.failed);
 
-	if (is_cut(&d) && t->is_template)
-		return ERR_OK;
 	d.kind = read_identity(&v, &d.namespace, &d.name, &stranger);
-	text_meet(t, &stranger);
+	if (!is_cut(&d))
+		text_meet(t, &stranger);
 	t->whole = t->whole && (d.kind || !d.failed);
 	return d.kind ? text_keep(t, &d) : ERR_OK;
 }
@@ -149,38 +149,82 @@ void text_read_ours(struct text *t, struct model *m)
 	t->read_ours = true;
 }
 
-// The only error so far is that a template is no YAML.
-static void text_soften(struct text *t)
+// One that says of which kind it is, leaves nothing open.
+static bool may_be_ours(const struct text *t, uint32_t first, struct slice text)
 {
-	struct diagnostic at = t->findings.list[0];
+	for (uint32_t i = first; i < t->count; i++) {
+		if (is_cut(&t->documents[i]) && !t->documents[i].kind->is_ours)
+			return false;
+	}
+	return stranger_may_be_ours(text, read_is_our_kind);
+}
 
-	diagnostics_deinit(&t->findings);
-	diagnostics_init(&t->findings);
-	diagnostics_add(&t->findings, SEVERITY_NOTE, t->file, at.line, at.column, "",
+// What was read up to the next error, or to the end.
+static enum err text_take(struct text *t, const struct tree *trees, struct diagnostics *unheard)
+{
+	enum err err = ERR_OK;
+
+	for (const struct tree *i = trees; i && err == ERR_OK; i = i->next) {
+		if (i->kind == TREE_NULL)
+			continue;
+		t->empty = false;
+		err = text_list(t, i, unheard);
+	}
+	return err;
+}
+
+static uint32_t count_whole(const struct text *t)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->count; i++)
+		n += !is_cut(&t->documents[i]);
+	return n;
+}
+
+// A file of templates alone is none of objects; where one stands among objects, or may be a policy of ours, it
+// holds something that is not known.
+static void text_judge(struct text *t, struct diagnostics *errors)
+{
+	const struct diagnostic *first = &errors->list[0];
+
+	t->is_template = t->is_template && count_whole(t) == 0;
+	if (!t->is_template) {
+		diagnostics_append(&t->findings, errors);
+		return;
+	}
+	t->count = 0;
+	diagnostics_add(&t->findings, SEVERITY_NOTE, t->file, first->line, first->column, "",
 			"is a template, no object: passed over from here on");
 }
 
 static enum err text_load(struct text *t, struct slice bytes)
 {
-	struct diagnostics unheard;
-	struct tree *trees;
-	enum err err = tree_parse(bytes, t->file, &t->arena, &t->findings, &trees);
+	struct diagnostics unheard, errors;
+	struct tree_text at = {.rest = bytes};
+	enum err err = ERR_OK;
 
-	if (err == ERR_NOMEM)
-		return err;
-	t->whole = err == ERR_OK;
-	t->empty = t->whole;
-	t->is_template = !t->whole && stranger_is_template(bytes);
-	if (t->is_template)
-		text_soften(t);
-	err = ERR_OK;
 	diagnostics_init(&unheard);
-	for (const struct tree *i = trees; i && err == ERR_OK; i = i->next) {
-		if (i->kind == TREE_NULL)
-			continue;
-		t->empty = false;
-		err = text_list(t, i, &unheard);
+	diagnostics_init(&errors);
+	t->whole = t->empty = t->is_template = true;
+	for (uint32_t errors_left = BROKEN_MAX; err == ERR_OK && errors_left > 0; errors_left--) {
+		uint32_t before = t->count;
+		struct tree *trees;
+		enum err read = tree_parse_on(&at, t->file, &t->arena, &errors, &trees);
+
+		err = read == ERR_NOMEM ? read : text_take(t, trees, &unheard);
+		if (read == ERR_OK)
+			break;
+		t->whole = t->empty = false;
+		t->is_template = t->is_template && stranger_is_template(at.stopped) &&
+				 !may_be_ours(t, before, at.stopped);
+		if (at.rest.len == 0)
+			break;
 	}
+	t->is_template = t->is_template && errors.count > 0 && at.rest.len == 0;
+	if (err == ERR_OK && errors.count > 0)
+		text_judge(t, &errors);
+	diagnostics_deinit(&errors);
 	diagnostics_deinit(&unheard);
 	if (err == ERR_OK)
 		text_read_kind(t, false, NULL);

@@ -33,11 +33,11 @@ struct text {
 	struct stranger *strangers; // TEXT_STRANGERS_MAX, once there is one
 	uint32_t stranger_count;
 	struct diagnostics findings;
-	bool is_template; // what objects are made of: it is passed over from where it is none any more
+	bool is_template; // what objects are made of, and nothing else: it is passed over
 	bool whole;	  // read to its end, and every document says what it is
 	bool empty;	  // nothing but blanks and comments
 	bool has_data;	  // Secrets or ConfigMaps, which policies may name
-	bool uses_data; // a policy names one
+	bool uses_data;	  // a policy names one
 	bool read_ours;
 };
 

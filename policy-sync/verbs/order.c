@@ -76,8 +76,8 @@ int verb_node(int argc, char **argv)
 	const char *state;
 	char line[300];
 
-	if (!order_parse(&argc, &argv, &state) || argc != 2 ||
-	    strcmp(argv[0], "revoke") != 0 || !authenticate_is_node_name(slice_str(argv[1]))) {
+	if (!order_parse(&argc, &argv, &state) || argc != 2 || strcmp(argv[0], "revoke") != 0 ||
+	    !authenticate_is_node_name(slice_str(argv[1]))) {
 		fprintf(stderr, "usage: policy-sync node revoke --state-dir DIR NAME\n");
 		return 2;
 	}

@@ -195,12 +195,13 @@ static void no_objects(void **state)
 		{"t/a.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}\n",
 		 1, 0},
 		{"t/b.yaml", "{{- if .Values.a }}\napiVersion: v1\nkind: Pod\n{{- end }}\n", 1, 0},
-		{"t/c.yaml",
-		 OURS "kind: SecurityPolicy\n" SPEC "---\n{{- if .Values.a }}\na: b\n{{- end "
-		      "}}\n",
-		 1, 1},
+		{"t/c.yaml", "{{- if .Values.a }}\na: b\n{{- end }}\n---\nx: {{ .y }}\n", 1, 0},
 		{"t/d.yaml",
-		 OURS "kind: SecurityPolicy\nmetadata: {name: \"{{ .n }}\"}\nspec: {}\n", 1, 0},
+		 "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nspec: {{ .x "
+		 "}}\n",
+		 1, 0},
+		{"t/e.yaml", "{{ include \"common.all\" . }}\n", 1, 0},
+		{"t/f.yaml", "apiVersion: {{ .Values.v }}\nkind: Deployment\n", 1, 0},
 		{"job.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {generateName: job-}\n", 1, 0},
 		{"pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n", 1, 0},
 		{"slice.yaml",
@@ -224,6 +225,81 @@ static void no_objects(void **state)
 		}
 		texts_close(&t);
 	}
+}
+
+#define GOOD OURS "kind: SecurityPolicy\nmetadata: {name: good, namespace: shop}\n" REST
+#define REST                                                                                       \
+	"spec: {targetRefs: [{group: \"\", kind: Service, name: z}], authorization: "              \
+	"{defaultAction: Deny}}\n"
+#define HEAD OURS "kind: SecurityPolicy\n" SPEC_HEAD
+#define SPEC_HEAD                                                                                  \
+	"metadata: {name: p, namespace: shop}\nspec:\n  targetRefs: [{group: \"\", kind: "         \
+	"Service, name: z}]\n"
+
+// A template of ours is a policy that is not known; what stands behind it is read.
+static void templates_of_ours(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t errors, policies, broken;
+	} rows[] = {
+		{HEAD "  authorization: {defaultAction: {{ .Values.x }} }\n", 1, 1, 1},
+		{HEAD "  authorization: {defaultAction: {{ .Values.x }} }\n---\n" GOOD, 1, 2, 1},
+		{HEAD "  authorization:\n    rules: {{ .Values.rules | toYaml }}\n---\n" GOOD, 1, 2,
+		 1},
+		{HEAD "  authorization:\n    {{- toYaml .x | nindent 4 }}\n---\n" GOOD, 1, 2, 1},
+		{"{{- if .Values.a }}\n" HEAD "  mode: Enforce\n{{- end }}\n---\n" GOOD, 1, 1, 0},
+		{"{{- if .Values.a }}\n" HEAD "  mode: Enforce\n{{- end }}\n", 1, 0, 0},
+		{"{{- if .Values.a }}\napiVersion: {{ .v }}\nkind: {{ .k }}\n{{- end }}\n", 1, 0,
+		 0},
+		{"apiVersion: {{ .v }}\nkind: SecurityPolicy\n" SPEC, 1, 0, 0},
+		{"kind: {{ .v }}\n" OURS SPEC, 1, 0, 0},
+		{"{{ if .x }}\napiVersion: policy.portculis.dev/v1alpha1\nkind: X\n", 1, 0, 0},
+		{"{{ if .x }}\n{\"apiVersion\": \"policy.portcullis.dev/v1alpha1\"}\n", 1, 0, 0},
+		{"apiVersion: v1\nkind: Pod\nspec: {{ .x }}\n---\n" GOOD, 1, 1, 0},
+		{GOOD "---\n{{- if .Values.a }}\na: b\n{{- end }}\n", 1, 1, 0},
+		{"a: {{ .x }}\n---\nb: {{ .x }}\n---\n" GOOD, 2, 1, 0},
+		{"a: {{ .x }}\n---\r\n" GOOD, 1, 1, 0},
+		{"a: [\n--- # c\n" GOOD "---\nb: }\n", 2, 1, 0},
+		{"a: *b\n--- \n" GOOD, 1, 1, 0},
+		{OURS "kind: SecurityPolicy\nmetadata: {name: \"{{ .n }}\"}\nspec: {}\n---\n" GOOD,
+		 1, 1, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint32_t broken = 0;
+		struct texts t;
+
+		texts_open(&t);
+		texts_add(&t, rows[i].text);
+		for (uint32_t k = 0; k < t.model->policies.count; k++) {
+			const struct security_policy *p = t.model->policies.items[k];
+
+			broken += p->broken.len > 0;
+		}
+		if (t.findings.errors != rows[i].errors || !t.model->incomplete ||
+		    t.model->policies.count != rows[i].policies || broken != rows[i].broken) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %u policies, %u broken: %s", i, t.model->policies.count,
+				 broken, rows[i].text);
+		}
+		texts_close(&t);
+	}
+}
+
+// Each finding in its own line of the file, however many documents were lost before.
+static void places_behind_an_error(void **state)
+{
+	struct texts t;
+
+	(void)state;
+	texts_open(&t);
+	texts_add(&t, "a: [\n---\n" OURS "kind: Nothing\n---\n\n  b: }\n");
+	assert_int_equal(t.findings.errors, 3);
+	assert_true(texts_found(&t, 4, 7, "kind", "there is no kind"));
+	assert_true(texts_found(&t, 7, 6, "", ""));
+	texts_close(&t);
 }
 
 // What no template begins with stays an error.
@@ -336,6 +412,8 @@ int main(void)
 		cmocka_unit_test(others_are_spoken_of_once),
 		cmocka_unit_test(nobody_speaks_of_these),
 		cmocka_unit_test(no_objects),
+		cmocka_unit_test(templates_of_ours),
+		cmocka_unit_test(places_behind_an_error),
 		cmocka_unit_test(braces_in_a_file_that_is_broken),
 		cmocka_unit_test(a_namespace_has_the_label_of_its_name),
 		cmocka_unit_test(a_guardrail_by_the_name_of_a_namespace),
