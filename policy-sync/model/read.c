@@ -46,12 +46,17 @@ static bool is_list(struct slice version, struct slice kind)
 
 bool read_is_list(const struct view *v, struct view *items)
 {
+	static const char *const members[] = {"apiVersion", "kind", "metadata", "items", NULL};
 	const struct tree *version = tree_get(v->tree, "apiVersion");
 	const struct tree *kind = tree_get(v->tree, "kind");
 
 	*items = view_get(v, "items");
-	return version && kind && is_list(version->text, kind->text) &&
-	       (!view_present(items) || view_require(items, TREE_LIST));
+	if (!version || !kind || !is_list(version->text, kind->text))
+		return false;
+	view_only(v, members);
+	if (!view_require(items, TREE_LIST))
+		items->tree = NULL;
+	return true;
 }
 
 // The API's own lists do not repeat for every item what it is.
@@ -208,6 +213,9 @@ const struct kind *read_identity(const struct view *v, struct slice *ns, struct 
 	} else if (!k && slice_eq_str(what, "List") && group_of(version).len == 0 &&
 		   !slice_eq_str(version, "v1")) {
 		view_error(&at, "a List is of v1");
+	} else if (!k && slice_eq_nocase(what, SLICE_LIT("List")) && !slice_eq_str(what, "List") &&
+		   group_of(version).len == 0) {
+		view_error(&kind, "there is no kind %.*s: write List", SLICE_ARG(what));
 	} else if (!k && is_list(version, what)) {
 		view_error(&kind, "a List in a List is not read");
 	} else if (!k) {

@@ -38,7 +38,7 @@ struct kind {
 const struct kind *read_identity(const struct view *v, struct slice *ns, struct slice *name,
 				 struct stranger *stranger);
 bool read_is_our_kind(struct slice name);
-// The items of a List, else NULL.
+// Is it a List? What it holds is not known where it has no items, or members that no List has: an error.
 bool read_is_list(const struct view *v, struct view *items);
 void *read_object(const struct kind *k, const struct reading *r);
 

@@ -81,10 +81,11 @@ static enum err text_list(struct text *t, const struct tree *tree, struct diagno
 	struct view v = text_view(t, tree, unheard, tree->cut, &failed), items;
 	enum err err = ERR_OK;
 
-	if (!read_is_list(&v, &items)) {
-		t->whole = t->whole && !failed;
-		return failed ? ERR_OK : text_note(t, tree, unheard);
-	}
+	bool list = read_is_list(&v, &items);
+
+	t->whole = t->whole && !failed;
+	if (!list)
+		return text_note(t, tree, unheard);
 	for (const struct tree *i = items.tree ? items.tree->first : NULL; i && err == ERR_OK;
 	     i = i->next)
 		err = text_note(t, i, unheard);
@@ -159,13 +160,19 @@ static bool may_be_ours(const struct text *t, uint32_t first, struct slice text)
 	return stranger_may_be_ours(text, read_is_our_kind);
 }
 
+static bool says_nothing(const struct tree *document)
+{
+	return document->kind == TREE_NULL ||
+	       (document->kind == TREE_MAP && !document->first && !document->cut);
+}
+
 // What was read up to the next error, or to the end.
 static enum err text_take(struct text *t, const struct tree *trees, struct diagnostics *unheard)
 {
 	enum err err = ERR_OK;
 
 	for (const struct tree *i = trees; i && err == ERR_OK; i = i->next) {
-		if (i->kind == TREE_NULL)
+		if (says_nothing(i))
 			continue;
 		t->empty = false;
 		err = text_list(t, i, unheard);

@@ -207,6 +207,12 @@ static void documents_that_do_not_say_what_they_are(void **state)
 		{"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, items: []}]\n",
 		 "a List in a List"},
 		{"apiVersion: v1\nkind: List\nitems: {a: b}\n", "has to be a list"},
+		{"apiVersion: v1\nkind: List\n", "is required"},
+		{"apiVersion: v1\nkind: List\nitems:\n", "is required"},
+		{"apiVersion: v1\nkind: List\nitems: none\n", "has to be a list"},
+		{"{\"apiVersion\": \"v1\", \"kind\": \"SecretList\"}\n", "is required"},
+		{"apiVersion: v1\nkind: List\nitem: []\nitems: []\n", "unknown field"},
+		{"apiVersion: v1\nkind: list\nitems: []\n", "write List"},
 	};
 	struct test *t = *state;
 
@@ -222,6 +228,16 @@ static void documents_that_do_not_say_what_they_are(void **state)
 		load(t);
 		assert_true(in_force(t, "deny"));
 	}
+	put(t, "policy.yaml", "apiVersion: v1\nkind: List\nitem: []\n");
+	load(t);
+	assert_int_equal(t->findings.errors, 2);
+	assert_true(refuses(t, "deny"));
+	put(t, "policy.yaml", POLICY("deny", "Deny"));
+	load(t);
+	put(t, "policy.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
+	load(t);
+	assert_int_equal(t->findings.count, 0);
+	assert_null(policy(t, "deny"));
 	// Taken away in a file that is whole, it is gone.
 	put(t, "policy.yaml", SERVICE("other", "10.97.0.2"));
 	load(t);
@@ -232,8 +248,9 @@ static void documents_that_do_not_say_what_they_are(void **state)
 // Nobody knows what an empty file is on its way to: only its removal takes objects away.
 static void an_empty_file_is_an_unreadable_one(void **state)
 {
-	static const char *const texts[] = {"", "\n \n", "# no policy\n", "---\n---\n# none\n...\n",
-					    "null\n"};
+	static const char *const texts[] = {
+		"",	  "\n \n", "# no policy\n",	  "---\n---\n# none\n...\n",
+		"null\n", "{}\n",  "---\n{}\n---\nnull\n"};
 	struct test *t = *state;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
