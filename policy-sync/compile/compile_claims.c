@@ -6,13 +6,6 @@
 #include <stdlib.h>
 #include "compile/compile.h"
 
-// Nobody may take these from a node: kubelet, the control plane, and ourselves.
-static const uint16_t node_own_ports[] = {
-	2379,  2380,  2381,  6443,			 // etcd, API server
-	10248, 10249, 10250, 10255, 10256, 10257, 10259, // kubelet, kube-proxy, controllers
-	9443,  15001, 15020, // policy-sync, capture, admin; the tunnel's is set
-};
-
 struct claim {
 	struct addr addr; // none: a node port, on every node
 	uint16_t port;	  // 0: all of them
@@ -71,13 +64,7 @@ static bool is_node_addr(const struct claimer *w, struct addr a)
 
 bool compile_is_node_own_port(const struct model *m, uint16_t port)
 {
-	if (port == m->tunnel_port)
-		return true;
-	for (size_t i = 0; i < sizeof(node_own_ports) / sizeof(node_own_ports[0]); i++) {
-		if (node_own_ports[i] == port)
-			return true;
-	}
-	return false;
+	return port == m->tunnel_port || port_is_nodes_own(port);
 }
 
 static bool is_any_hosts(struct addr a)

@@ -90,38 +90,6 @@ static void state_name(struct statement *to, uint32_t policy, struct slice name,
 
 // ---- policies ----------------------------------------------------------------------------------
 
-static bool any_of(const struct tree *map, const char *const *keys)
-{
-	for (int i = 0; keys[i]; i++) {
-		if (tree_get(map, keys[i]))
-			return true;
-	}
-	return false;
-}
-
-static bool tree_means_requests(const struct tree *spec)
-{
-	static const char *const of_caller[] = {"jwt", "headers", NULL};
-	static const char *const of_request[] = {"methods", "paths", "hosts", NULL};
-	const struct tree *rules = tree_get(tree_get(spec, "authorization"), "rules");
-	bool any = tree_get(spec, "jwt");
-
-	for (const struct tree *r = rules ? rules->first : NULL; r && !any; r = r->next)
-		any = any_of(tree_get(r, "principal"), of_caller) ||
-		      any_of(tree_get(r, "operation"), of_request);
-	return any;
-}
-
-// Would a broken one read requests, as far as it says? Then they get their 500, where a connection gets a
-// reset. What could not be read stands in its text alone.
-static bool means_requests(const struct security_policy *p)
-{
-	const struct tree *spec = tree_get(p->origin.tree, "spec");
-
-	return tree_means_requests(spec) || tree_means_requests(tree_get(spec, "overrides")) ||
-	       tree_means_requests(tree_get(spec, "defaults"));
-}
-
 static void state_policy(struct statement *to, uint32_t number, const struct security_policy *p,
 			 const struct policy_spec *spec)
 {
@@ -132,7 +100,7 @@ static void state_policy(struct statement *to, uint32_t number, const struct sec
 		// What would only watch refuses nothing, not even when it is broken.
 		if (enforce)
 			note_first(&to->broken, number);
-		to->needs_l7 |= enforce && means_requests(p);
+		to->needs_l7 |= enforce && p->means_requests;
 		return;
 	}
 	state_jwt(to, number, p, spec);

@@ -221,7 +221,9 @@ bool view_cidr(const struct view *v, struct cidr *out)
 		return false;
 	enum err err = cidr_parse(s, false, out);
 
-	if (err == ERR_RANGE)
+	if (err == ERR_RANGE && cidr_parse(s, true, out) == ERR_RANGE)
+		view_error(v, "\"%.*s\": the prefix is longer than the address", SLICE_ARG(s));
+	else if (err == ERR_RANGE)
 		view_error(v, "\"%.*s\": bits are set behind the prefix", SLICE_ARG(s));
 	else if (err != ERR_OK)
 		view_error(v, "is no CIDR: \"%.*s\"", SLICE_ARG(s));
@@ -242,9 +244,10 @@ bool view_word(const struct view *v, const char *const *words, int *out)
 		}
 		size_t used = strlen(list);
 
-		snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "", words[i]);
+		snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "",
+			 words[i][0] ? words[i] : "\"\"");
 	}
-	view_error(v, "has to be one of %s, is \"%.*s\"", list, SLICE_ARG(s));
+	view_error(v, "has to be %s%s, is \"%.*s\"", words[1] ? "one of " : "", list, SLICE_ARG(s));
 	return false;
 }
 

@@ -18,6 +18,22 @@ static const struct ss_meta default_meta = {
 	.hold_timeout_ms = 5000,
 };
 
+// Nobody may take these from a node: kubelet, the control plane, and ourselves.
+static const uint16_t node_own_ports[] = {
+	2379,  2380,  2381,  6443,			 // etcd, API server
+	10248, 10249, 10250, 10255, 10256, 10257, 10259, // kubelet, kube-proxy, controllers
+	9443,  15001, 15020, // policy-sync, capture, admin; the tunnel's is set
+};
+
+bool port_is_nodes_own(uint16_t port)
+{
+	for (size_t i = 0; i < sizeof(node_own_ports) / sizeof(node_own_ports[0]); i++) {
+		if (node_own_ports[i] == port)
+			return true;
+	}
+	return false;
+}
+
 void mesh_config_defaults(struct mesh_config *c)
 {
 	c->meta = default_meta;
@@ -270,6 +286,7 @@ static enum err add_policy(struct model *m, const struct object *o, const char *
 			   struct security_policy **out)
 {
 	struct security_policy *copy = arena_alloc(&m->arena, 1, sizeof(*copy));
+	const struct object *before = NULL;
 
 	if (!copy)
 		return ERR_NOMEM;
@@ -279,6 +296,10 @@ static enum err add_policy(struct model *m, const struct object *o, const char *
 		if (!copy->broken.ptr)
 			return ERR_NOMEM;
 	}
+	if (copy->broken.len > 0 && m->before)
+		before = find(m->before, o->kind, o->namespace, o->name);
+	// A text that breaks off may not come as far as what it asks for.
+	copy->means_requests |= before && before->policy && before->policy->means_requests;
 	*out = copy;
 	return object_add(&m->policies, copy);
 }

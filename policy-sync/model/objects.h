@@ -164,6 +164,7 @@ struct security_policy {
 	struct policy_spec spec;      // namespaced; cluster: defaults
 	struct policy_spec overrides; // cluster only
 	struct slice broken;	      // why it cannot be enforced: its targets refuse
+	bool means_requests;	      // by a 500 then; a connection gets a reset
 	bool any_section; // it names a port that there is not: the whole Service refuses
 };
 
@@ -189,6 +190,8 @@ struct mesh_config {
 };
 
 void mesh_config_defaults(struct mesh_config *c);
+// Of kubelet, of the control plane, or one of ours; the tunnel's is set.
+bool port_is_nodes_own(uint16_t port);
 
 #define MODEL_OBJECTS_MAX 1000000
 

@@ -132,6 +132,9 @@ static bool read_name(const struct view *v, const struct kind *k, struct slice *
 		view_error(&called, "is no name that an object can have");
 		return false;
 	}
+	if (k->is_ours && !k->has_namespace && namespace.tree)
+		view_warn(&namespace, "is not looked at: a %s counts for the whole cluster",
+			  k->name);
 	return !k->has_namespace || read_namespace_of(&namespace, k, ns);
 }
 

@@ -295,9 +295,18 @@ void *read_node(const struct reading *r)
 void *read_namespace(const struct reading *r)
 {
 	struct namespace_object *n = make(r, sizeof(*n));
+	struct view meta = view_get(r->v, "metadata"), labels = view_get(&meta, "labels");
+	uint32_t index = 0;
 
 	if (!n)
 		return NULL;
+	// A value that came out empty would take it out of what the whole cluster is guarded by.
+	for (struct view i = view_first(&labels); i.tree; i = view_next(&labels, &i, &index)) {
+		if (i.tree->kind != TREE_NULL)
+			continue;
+		view_error(&i, "must not be null: give it a value, or leave it out");
+		return NULL;
+	}
 	n->origin = r->meta->origin;
 	n->labels = r->meta->labels;
 	n->mode = read_mode(r->v, &r->meta->labels);
@@ -398,28 +407,38 @@ static bool read_service_ports(const struct view *spec, struct service_object *s
 	return true;
 }
 
-static bool is_local(const struct view *spec, const char *key)
+// One of the words that an API server takes; the first where it is not set.
+static bool read_enum(const struct view *spec, const char *key, const char *const *words, int *word)
 {
 	struct view v = view_get(spec, key);
-	struct slice s;
 
-	return view_present(&v) && view_text(&v, &s) && slice_eq_str(s, "Local");
+	*word = 0;
+	return !is_set(&v) || view_word(&v, words, word);
+}
+
+static bool read_traffic_policy(const struct view *spec, const char *key, bool *local)
+{
+	static const char *const words[] = {"Cluster", "Local", NULL};
+	int word;
+
+	if (!read_enum(spec, key, words, &word))
+		return false;
+	*local = word == 1;
+	return true;
 }
 
 static bool read_affinity(const struct view *spec, struct service_object *s)
 {
-	struct view affinity = view_get(spec, "sessionAffinity");
+	static const char *const words[] = {"None", "ClientIP", NULL};
 	struct view config = view_get(spec, "sessionAffinityConfig");
 	struct view client = view_get(&config, "clientIP");
 	struct view timeout = view_get(&client, "timeoutSeconds");
 	uint64_t n = 10800; // Kubernetes' default: three hours
-	struct slice text;
+	int word;
 
-	if (!view_present(&affinity))
-		return true;
-	if (!view_text(&affinity, &text))
+	if (!read_enum(spec, "sessionAffinity", words, &word))
 		return false;
-	if (!slice_eq_str(text, "ClientIP"))
+	if (word == 0)
 		return true;
 	if (view_present(&timeout) && !view_number(&timeout, 1, 86400, &n))
 		return false;
@@ -458,24 +477,25 @@ static bool read_service_spec(const struct view *v, struct service_object *s)
 	if (view_present(&ranges) &&
 	    !read_cidrs(&ranges, &s->source_ranges, &s->source_range_count))
 		return false;
-	s->internal_local = is_local(&spec, "internalTrafficPolicy");
-	s->external_local = is_local(&spec, "externalTrafficPolicy");
-	return true;
+	return read_traffic_policy(&spec, "internalTrafficPolicy", &s->internal_local) &&
+	       read_traffic_policy(&spec, "externalTrafficPolicy", &s->external_local);
 }
 
 void *read_service(const struct reading *r)
 {
-	struct view spec = view_get(r->v, "spec"), type = view_get(&spec, "type");
+	static const char *const types[] = {"ClusterIP", "NodePort", "LoadBalancer", "ExternalName",
+					    NULL};
+	struct view spec = view_get(r->v, "spec");
 	struct service_object *s = make(r, sizeof(*s));
-	struct slice text;
+	int type;
 
-	if (!s)
+	if (!s || !read_enum(&spec, "type", types, &type))
 		return NULL;
 	s->origin = r->meta->origin;
 	s->namespace = r->meta->namespace;
 	s->name = r->meta->name;
 	s->created_unix_ms = r->meta->created_unix_ms;
-	if (view_present(&type) && view_text(&type, &text) && slice_eq_str(text, "ExternalName"))
+	if (type == 3)
 		return NULL; // a name in DNS: there is no address, hence nothing to do
 	return read_service_spec(r->v, s) ? s : NULL;
 }

@@ -326,6 +326,8 @@ static const struct words mesh_limit_words = WORDS(mesh_limit_rows, sizeof(struc
 // Behind a 101 nobody reads what is spoken.
 static bool check_upgrade(const struct reading *r, const struct view *v, void *object, void *value)
 {
+	static const char *const read_ones[] = {"*",	"h2c",	 "h2",	"h3",
+						"http", "https", "tls", "ssl"};
 	struct slice name = *(const struct slice *)value;
 	size_t slash = slice_find(name, '/');
 	struct slice version = slice_make(name.ptr + slash, name.len - slash);
@@ -333,6 +335,15 @@ static bool check_upgrade(const struct reading *r, const struct view *v, void *o
 	(void)r;
 	(void)object;
 	name.len = slash;
+	for (size_t i = 0; i < sizeof(read_ones) / sizeof(read_ones[0]); i++) {
+		if (!slice_eq_nocase(name, slice_str(read_ones[i])))
+			continue;
+		view_error(v,
+			   "%.*s is no upgrade that may pass unread: there are no wildcards, and "
+			   "HTTP or TLS behind it would be under no policy",
+			   SLICE_ARG(name));
+		return false;
+	}
 	if (http1_is_token(name) &&
 	    (version.len == 0 || http1_is_token(slice_make(version.ptr + 1, version.len - 1))))
 		return true;
@@ -370,6 +381,18 @@ static const struct word mesh_ingress_rows[] = {
 static const struct words mesh_ingress_words =
 	WORDS(mesh_ingress_rows, sizeof(struct mesh_config), NULL);
 
+static bool check_tunnel_port(const struct reading *r, const struct view *v, void *object,
+			      void *value)
+{
+	uint16_t port = *(const uint16_t *)value;
+
+	(void)r;
+	(void)object;
+	if (port_is_nodes_own(port))
+		view_error(v, "%u is a port that something else of the node has", port);
+	return !port_is_nodes_own(port);
+}
+
 static const struct word mesh_rows[] = {
 	{
 		.name = "trustDomain",
@@ -390,6 +413,7 @@ static const struct word mesh_rows[] = {
 		.min = 1,
 		.max = 65535,
 		WORD_AT(mesh_config, tunnel_port),
+		.check = check_tunnel_port,
 	},
 	{
 		.name = "timeouts",

@@ -102,6 +102,23 @@ bool check_field_name(const struct reading *r, const struct view *v, void *objec
 	return true;
 }
 
+// Requests' values are compared without the blanks around them.
+static bool check_field_value(const struct reading *r, const struct view *v, void *object,
+			      void *value)
+{
+	struct slice s = *(const struct slice *)value;
+	bool good = slice_eq(slice_trim_ows(s), s);
+
+	(void)r;
+	(void)object;
+	for (size_t i = 0; i < s.len; i++)
+		good &= s.ptr[i] == '\t' || (s.ptr[i] >= ' ' && s.ptr[i] != 0x7f);
+	if (!good)
+		view_error(v, "can match nothing: no field's value has blanks around it, or "
+			      "control characters");
+	return good;
+}
+
 static const char *const header_types[] = {"Exact", NULL};
 static const char *const header_types_later[] = {"RegularExpression", NULL};
 static const struct word header_rows[] = {
@@ -134,6 +151,7 @@ static const struct word header_rows[] = {
 		.max = 4096,
 		.rival = "values",
 		WORD_ONE(ss_header_match, values, value_count),
+		.check = check_field_value,
 	},
 	{
 		.name = "values",
@@ -144,6 +162,7 @@ static const struct word header_rows[] = {
 		.max = 4096,
 		.rival = "value",
 		WORD_LIST(ss_header_match, values, value_count, 256),
+		.check = check_field_value,
 	},
 };
 const struct words words_header = WORDS(header_rows, sizeof(struct ss_header_match), NULL);

@@ -193,6 +193,17 @@ static bool check_selector(const struct reading *r, const struct view *v, void *
 	return true;
 }
 
+static bool check_cluster_spec(const struct reading *r, const struct view *v, void *object,
+			       void *value)
+{
+	(void)r;
+	(void)object;
+	(void)value;
+	if (!tree_get(v->tree, "overrides") && !tree_get(v->tree, "defaults"))
+		view_warn(v, "has neither overrides nor defaults: it does nothing");
+	return true;
+}
+
 static const struct word cluster_rows[] = {
 	{
 		.name = "namespaceSelector",
@@ -223,7 +234,7 @@ static const struct word cluster_rows[] = {
 	},
 };
 static const struct words cluster_spec_words =
-	WORDS(cluster_rows, sizeof(struct security_policy), NULL);
+	WORDS(cluster_rows, sizeof(struct security_policy), check_cluster_spec);
 static const struct word cluster_policy_rows[] = {WORDS_OBJECT(&cluster_spec_words, false)};
 const struct words words_cluster_security_policy =
 	WORDS(cluster_policy_rows, sizeof(struct security_policy), NULL);
@@ -242,6 +253,37 @@ struct slice read_title(const struct view *v, const char *kind, const struct obj
 	return arena_copy(v->arena, slice_str(text));
 }
 
+static bool any_of(const struct tree *map, const char *const *keys)
+{
+	for (int i = 0; keys[i]; i++) {
+		if (tree_get(map, keys[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool tree_means_requests(const struct tree *spec)
+{
+	static const char *const of_caller[] = {"jwt", "headers", NULL};
+	static const char *const of_request[] = {"methods", "paths", "hosts", NULL};
+	const struct tree *rules = tree_get(tree_get(spec, "authorization"), "rules");
+	bool any = tree_get(spec, "jwt");
+
+	for (const struct tree *r = rules ? rules->first : NULL; r && !any; r = r->next)
+		any = any_of(tree_get(r, "principal"), of_caller) ||
+		      any_of(tree_get(r, "operation"), of_request);
+	return any;
+}
+
+// What could not be read stands in its text alone.
+static bool means_requests(const struct tree *policy)
+{
+	const struct tree *spec = tree_get(policy, "spec");
+
+	return tree_means_requests(spec) || tree_means_requests(tree_get(spec, "overrides")) ||
+	       tree_means_requests(tree_get(spec, "defaults"));
+}
+
 // What all policies begin with, or NULL with a finding.
 static struct security_policy *make_policy(const struct reading *r, const char *kind)
 {
@@ -256,6 +298,7 @@ static struct security_policy *make_policy(const struct reading *r, const char *
 	p->name = r->meta->name;
 	p->created_unix_ms = r->meta->created_unix_ms;
 	p->title = read_title(r->v, kind, r->meta);
+	p->means_requests = means_requests(r->v->tree);
 	return p;
 }
 

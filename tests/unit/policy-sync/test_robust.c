@@ -334,11 +334,102 @@ static void a_text_that_breaks_off(void **state)
 	assert_true(refuses(t, "cut") && refuses(t, "deny"));
 }
 
+// A request gets its 500 from a policy that read requests, wherever its new text breaks off.
+static void what_it_reads_is_kept(void **state)
+{
+	static const char *const texts[] = {
+		OURS "kind: SecurityPolicy\nmetadata: {name: deny, namespace: shop}\nspec: [\n",
+		OURS "kind: SecurityPolicy\nmetadata: {name: deny, namespace: shop}\nspec:\n"
+		     "  authorization: {rules: {{ .x }} }\n",
+		"{{ .x }}\n" POLICY("deny", "Deny"),
+		"",
+	};
+	struct test *t = *state;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		put(t, "policy.yaml",
+		    OURS "kind: SecurityPolicy\nmetadata: {name: deny, namespace: shop}\nspec:\n"
+			 "  targetRefs: [{group: \"\", kind: Namespace, name: shop}]\n"
+			 "  authorization: {rules: [{name: r, action: Deny, operation: {methods: "
+			 "[GET]}}]}\n");
+		load(t);
+		assert_true(in_force(t, "deny") && policy(t, "deny")->means_requests);
+		for (int k = 0; k < 2; k++) {
+			put(t, "policy.yaml", texts[i]);
+			load(t);
+			if (!refuses(t, "deny") || !policy(t, "deny")->means_requests)
+				fail_msg("row %zu: %s", i, texts[i]);
+		}
+	}
+	// One that never did, does not.
+	put(t, "policy.yaml", POLICY("deny", "Deny"));
+	load(t);
+	put(t, "policy.yaml", texts[0]);
+	load(t);
+	assert_true(refuses(t, "deny"));
+	assert_false(policy(t, "deny")->means_requests);
+}
+
+// What no API server would take: the Service stays as it was.
+static void words_of_a_service(void **state)
+{
+	static const char *const rows[] = {
+		"externalTrafficPolicy: local", "internalTrafficPolicy: Nearby",
+		"sessionAffinity: clientIP",	"type: Clusterip",
+		"type: externalName",		"externalTrafficPolicy: [Local]",
+	};
+	struct test *t = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text),
+			 "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n"
+			 "spec: {clusterIP: 10.97.0.9, %s}\n",
+			 rows[i]);
+		put(t, "service.yaml", text);
+		load(t);
+		expect_one(t, "service.yaml", "has to be");
+		assert_true(service_at(t, "web", 0x0a610001));
+	}
+	put(t, "service.yaml",
+	    "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: "
+	    "{clusterIP: "
+	    "10.97.0.9, type: LoadBalancer, sessionAffinity: \"\", externalTrafficPolicy: "
+	    "Local}\n");
+	load(t);
+	assert_int_equal(t->findings.count, 0);
+	assert_true(service(t, "web")->external_local);
+}
+
+// A guardrail covers by labels: a value that came out empty takes nobody out of it.
+static void labels_of_a_namespace(void **state)
+{
+	struct test *t = *state;
+	const struct namespace_object *n;
+
+	put(t, "namespace.yaml",
+	    "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n");
+	load(t);
+	put(t, "namespace.yaml",
+	    "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: }}\n");
+	load(t);
+	expect_one(t, "namespace.yaml", "must not be null");
+	assert_int_equal(t->model->namespaces.count, 1);
+	n = t->model->namespaces.items[0];
+	struct slice value;
+
+	assert_true(labels_get(&n->labels, "team", &value) && slice_eq_str(value, "a"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(no_regular_file),
+		TEST(what_it_reads_is_kept),
+		TEST(words_of_a_service),
+		TEST(labels_of_a_namespace),
 		TEST(links_that_lead_nowhere),
 		TEST(a_file_that_is_too_large),
 		TEST(five_megabytes_are_read),

@@ -302,6 +302,65 @@ static void places_behind_an_error(void **state)
 	texts_close(&t);
 }
 
+#define CLUSTER OURS "kind: ClusterSecurityPolicy\n"
+#define MESH	OURS "kind: MeshConfig\nmetadata: {name: default}\n"
+
+// Each is one finding that names its member.
+static void one_sentence(void **state)
+{
+	static const struct {
+		enum severity severity;
+		const char *text, *part;
+	} rows[] = {
+		{SEVERITY_ERROR,
+		 HEAD "  authorization: {rules: [{name: r, action: Allow, principal: {headers: "
+		      "[{name: a, value: \" a \"}]}}]}\n",
+		 "can match nothing"},
+		{SEVERITY_ERROR,
+		 HEAD "  authorization: {rules: [{name: r, action: Allow, principal: {headers: "
+		      "[{name: a, values: [b, \"a\\n\"]}]}}]}\n",
+		 "can match nothing"},
+		{SEVERITY_ERROR,
+		 HEAD "  authorization: {rules: [{name: r, action: Allow, principal: "
+		      "{clientCIDRs: [10.0.0.0/33]}}]}\n",
+		 "longer than the address"},
+		{SEVERITY_ERROR,
+		 HEAD "  authorization: {rules: [{name: r, action: Allow, principal: "
+		      "{clientCIDRs: [10.0.0.1/8]}}]}\n",
+		 "bits are set behind"},
+		{SEVERITY_ERROR,
+		 OURS "kind: SecurityPolicy\nmetadata: {name: p}\nspec: {targetRefs: "
+		      "[{group: apps, kind: Service, name: z}], authorization: "
+		      "{defaultAction: Deny}}\n",
+		 "has to be \"\", is \"apps\""},
+		{SEVERITY_WARNING,
+		 CLUSTER "metadata: {name: c, namespace: x}\nspec: {overrides: "
+			 "{authorization: {defaultAction: Deny}}}\n",
+		 "whole cluster"},
+		{SEVERITY_WARNING, CLUSTER "metadata: {name: c}\nspec: {namespaceSelector: {}}\n",
+		 "does nothing"},
+		{SEVERITY_ERROR, MESH "spec: {tunnelPort: 10250}\n", "something else of the node"},
+		{SEVERITY_ERROR, MESH "spec: {tunnelPort: 15001}\n", "something else of the node"},
+		{SEVERITY_ERROR, MESH "spec: {http: {upgrades: [h2c]}}\n", "may pass unread"},
+		{SEVERITY_ERROR, MESH "spec: {http: {upgrades: [HTTP/2.0]}}\n", "may pass unread"},
+		{SEVERITY_ERROR, MESH "spec: {http: {upgrades: [TLS/1.0]}}\n", "may pass unread"},
+		{SEVERITY_ERROR, MESH "spec: {http: {upgrades: [\"*\"]}}\n", "may pass unread"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct texts t;
+
+		texts_open(&t);
+		texts_add(&t, rows[i].text);
+		if (t.findings.count != 1 || !says(&t, rows[i].severity, rows[i].part)) {
+			(void)texts_found(&t, 0, 0, "", "");
+			fail_msg("row %zu: %s", i, rows[i].text);
+		}
+		texts_close(&t);
+	}
+}
+
 // What no template begins with stays an error.
 static void braces_in_a_file_that_is_broken(void **state)
 {
@@ -412,6 +471,7 @@ int main(void)
 		cmocka_unit_test(others_are_spoken_of_once),
 		cmocka_unit_test(nobody_speaks_of_these),
 		cmocka_unit_test(no_objects),
+		cmocka_unit_test(one_sentence),
 		cmocka_unit_test(templates_of_ours),
 		cmocka_unit_test(places_behind_an_error),
 		cmocka_unit_test(braces_in_a_file_that_is_broken),
