@@ -93,6 +93,8 @@ const struct ss_rule *policy_rule(const struct policy *p, uint32_t number);
 bool policy_reads_field(const struct policy *p, struct http1_name name);
 // Does a rule, or a Deny rule, ask for paths?
 bool policy_reads_paths(const struct policy *p);
+// As above, of the rules that are enforced.
+bool policy_enforces_paths(const struct policy *p);
 bool policy_denies_paths(const struct policy *p);
 // The first matching rule in the order of the record is the one that is named. An Audit policy's
 // rules and defaults change nothing but would_deny. Without groups everything that no rule denies

@@ -50,6 +50,15 @@ bool policy_reads_paths(const struct policy *p)
 	return false;
 }
 
+bool policy_enforces_paths(const struct policy *p)
+{
+	for (uint32_t i = 0; i < p->part_count; i++) {
+		if (p->parts[i].set->enforces_paths)
+			return true;
+	}
+	return false;
+}
+
 bool policy_denies_paths(const struct policy *p)
 {
 	for (uint32_t i = 0; i < p->part_count; i++) {

@@ -307,6 +307,7 @@ static void compile_paths(struct compiler *c, const struct ss_rule *r)
 {
 	for (uint32_t i = 0; i < r->path_count; i++) {
 		c->to->reads_paths = true;
+		c->to->enforces_paths |= r->mode == MODE_ENFORCE;
 		if (r->action == RULE_DENY) {
 			c->to->denies_paths = true;
 			compile_denied_path(c, &r->paths[i]);

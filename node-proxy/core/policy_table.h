@@ -59,8 +59,9 @@ struct policy_set {
 	struct rule_set allow;	   // Enforce
 	struct rule_set allow_all; // Audit too
 	bool has_address;
-	bool reads_paths;  // a rule does
-	bool denies_paths; // a Deny rule
+	bool reads_paths;    // a rule does
+	bool enforces_paths; // one that refuses or lets in does
+	bool denies_paths;   // a Deny rule
 	bool denies_methods;
 	bool denies_headers;
 	bool audits; // a rule is in Audit mode

@@ -385,7 +385,7 @@ static bool decide_jwt_at_best(const struct decide_context *c, const struct ss_p
 		struct token_demand of_group = {g->providers, g->jwt_optional, g->jwt_policy};
 
 		by_group |= g->providers != 0;
-		if (decide_keys_are_gone(c, p, &of_group, out))
+		if (g->default_mode != MODE_AUDIT && decide_keys_are_gone(c, p, &of_group, out))
 			return false;
 	}
 	return by_group || !decide_keys_are_gone(c, p, &asked, out);
@@ -439,10 +439,16 @@ static bool decide_read_path(const struct decide_context *c, const struct policy
 	static const struct slice none;
 
 	if (in->path_ordinary || path_form(in->path) != PATH_ODD ||
-	    !(policy_reads_paths(p) || decide_limits_read_paths(c, policy_source(p))))
+	    !(policy_reads_paths(p) || decide_limits_read_paths(c, policy_source(p), true)))
 		return true;
 	enum err err = readings_of(in->path, READINGS_MAX, READINGS_BYTES_MAX, c->arena, all);
 
+	// What only watches goes by the path as it was sent.
+	if (err != ERR_OK && !policy_enforces_paths(p) &&
+	    !decide_limits_read_paths(c, policy_source(p), false)) {
+		out->readings = READINGS_MAX;
+		return true;
+	}
 	if (err != ERR_OK) {
 		decide_as(out, VERDICT_MALFORMED, DECIDE_TARGET, none, none);
 		out->readings = err == ERR_TOO_LARGE ? READINGS_MAX : 0;

@@ -24,11 +24,28 @@ static bool limits_read(const struct snapshot *s, const struct ss_policy *p, str
 	return false;
 }
 
+// Providers that something is refused by, a bit each.
+static uint32_t enforced_providers(const struct ss_policy *p)
+{
+	uint32_t enforced = 0;
+	bool by_group = false;
+
+	for (uint32_t i = 0; i < p->group_count; i++) {
+		by_group |= p->groups[i].providers != 0;
+		if (p->groups[i].default_mode != MODE_AUDIT)
+			enforced |= p->groups[i].providers;
+	}
+	return by_group ? enforced : UINT32_MAX;
+}
+
 static bool providers_read(const struct snapshot *s, const struct ss_policy *p,
 			   struct http1_name name)
 {
-	for (uint32_t i = 0; i < p->provider_count; i++) {
-		const struct ss_provider *provider = snapshot_provider(s, p->provider_ids[i]);
+	uint32_t enforced = enforced_providers(p);
+
+	for (uint32_t i = 0; i < p->provider_count && i < POLICY_PROVIDERS_MAX; i++) {
+		const struct ss_provider *provider =
+			enforced & (1u << i) ? snapshot_provider(s, p->provider_ids[i]) : NULL;
 
 		for (uint32_t k = 0; provider && k < provider->header_count; k++) {
 			if (http1_name_is(name, provider->headers[k].name))

@@ -105,12 +105,13 @@ static void limit_refuse(const struct ss_limit *l, const struct ratelimit_verdic
 	out->retry_after_ns = v->retry_after_ns;
 }
 
-bool decide_limits_read_paths(const struct decide_context *c, const struct ss_policy *p)
+bool decide_limits_read_paths(const struct decide_context *c, const struct ss_policy *p,
+			      bool shadow_too)
 {
 	for (uint32_t i = 0; i < p->limit_count; i++) {
 		const struct limit *one = snapshot_limit(c->snapshot, p->limit_ids[i]);
 
-		if (one && one->record.path_count > 0)
+		if (one && one->record.path_count > 0 && (shadow_too || !one->record.shadow))
 			return true;
 	}
 	return false;

@@ -21,8 +21,9 @@ struct decide_limits {
 	uint32_t of_turn[LIMITS_TURNS]; // how many of them
 };
 
-// Does a limit of the policy ask for paths?
-bool decide_limits_read_paths(const struct decide_context *c, const struct ss_policy *p);
+// Does a limit of the policy ask for paths? shadow_too: also one that refuses nothing.
+bool decide_limits_read_paths(const struct decide_context *c, const struct ss_policy *p,
+			      bool shadow_too);
 // Which limits select the request. False: there is no memory to know it by, so it is refused.
 bool decide_limits_find(struct decide_limits *l, const struct decide_context *c,
 			const struct ss_policy *p, const struct policy_input *in,

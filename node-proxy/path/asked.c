@@ -3,6 +3,7 @@
 #include "path/asked.h"
 
 #include "core/match.h"
+#include "decide/decide_fields.h"
 #include "path/enforce.h"
 
 // absolute-form (RFC 9112 3.2.2): its authority has to be the Host field's; it goes on as origin-form (3.2.1),
@@ -61,7 +62,9 @@ static bool asked_header(const void *headers, struct slice lower_name, struct sl
 
 	if (!http1_find(f->message, lower_name, value))
 		return false;
-	*f->repeated |= http1_count(f->message, lower_name) > 1;
+	if (http1_count(f->message, lower_name) > 1)
+		*f->repeated |= !f->policy ||
+				decide_reads_field(f->snapshot, f->policy, http1_name(lower_name));
 	return true;
 }
 

@@ -15,10 +15,12 @@ struct asked_target {
 };
 
 // A field that a rule reads and that comes twice: one would be judged here and the other believed
-// behind us.
+// behind us. policy: whose enforced words count, as what only watches changes no answer; NULL: whoever asks.
 struct asked_fields {
 	const struct http1_message *message;
 	bool *repeated;
+	const struct snapshot *snapshot;
+	const struct policy *policy;
 };
 
 // ERR_MALFORMED, ERR_TOO_LARGE: servers differ on it.

@@ -85,7 +85,7 @@ static bool observe_ask(struct exchange *x, const struct http1_message *m)
 {
 	struct decide_subject subject = {.destination = x->destination, .policy = x->policy};
 	bool repeated = false;
-	struct asked_fields fields = {m, &repeated};
+	struct asked_fields fields = {m, &repeated, NULL, NULL};
 	struct asked_target target = {0};
 	struct decide_context context;
 	struct policy_input in;

@@ -56,7 +56,7 @@ static enum step request_decide(struct exchange *x, const struct http1_message *
 {
 	struct decide_subject subject = {.destination = x->destination, .policy = x->policy};
 	bool repeated = false;
-	struct asked_fields fields = {m, &repeated};
+	struct asked_fields fields = {m, &repeated, x->pin->snapshot, x->policy};
 	struct policy_input in;
 
 	context->arena = scratch;

@@ -10,6 +10,7 @@
 #include "compile/compile.h"
 #include "core/match.h"
 #include "decide/decide.h"
+#include "decide/decide_fields.h"
 #include "io/crypto.h"
 #include "model/load.h"
 #include "verbs/explain_readings.h"
@@ -77,6 +78,7 @@ static struct snapshot *link_snapshot(const struct compiled *c, struct reason *w
 struct explain_fields {
 	const struct explain *x;
 	bool *repeated;
+	const struct policy *policy; // whose enforced words count; NULL: whoever asks
 };
 
 static bool explain_header(const void *context, struct slice lower_name, struct slice *value)
@@ -88,7 +90,9 @@ static bool explain_header(const void *context, struct slice lower_name, struct 
 		if (slice_eq_nocase(f->x->names[i], lower_name) && found++ == 0)
 			*value = f->x->values[i];
 	}
-	*f->repeated |= found > 1;
+	if (found > 1)
+		*f->repeated |= !f->policy || decide_reads_field(f->x->walk.snapshot, f->policy,
+								 http1_name(lower_name));
 	return found > 0;
 }
 
@@ -150,7 +154,7 @@ static bool ask(struct explain *x, struct outcome *o, void *scratch)
 {
 	const struct walk_way *way = o->way;
 	const struct snapshot *s = x->walk.snapshot;
-	struct explain_fields fields = {x, &o->repeated};
+	struct explain_fields fields = {x, &o->repeated, NULL};
 	struct decision *d = &o->decision;
 	struct arena a;
 	struct decide_context context = {
@@ -171,6 +175,7 @@ static bool ask(struct explain *x, struct outcome *o, void *scratch)
 	arena_init_fixed(&a, scratch, DECIDE_SCRATCH_BYTES);
 	decide_connection(&context, &subject, &in, d);
 	o->watched = d->verdict == VERDICT_ALLOW && decide_observes(subject.policy);
+	fields.policy = o->watched ? NULL : subject.policy;
 	if (o->watched && x->path) {
 		ask_observer(x, &context, &subject, &in, o);
 		o->watched = false;
